@@ -1,0 +1,58 @@
+# Every target does the set-up it needs. The first set-up downloads about 3 GB (torch brings its CUDA libraries);
+# later ones are a no-op as long as pyproject.toml and requirements.lock stay as they are.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+READY := .venv/.ready
+export UV_LINK_MODE ?= hardlink
+
+.PHONY: help setup demo test test-unit lint bench stop clean lock
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+$(READY): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit("prodsim needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": try make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "python3 cannot make a virtual environment here: apt-get install python3-venv" >&2; exit 1; }
+	@echo "setting up .venv (the first time this downloads about 3 GB)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv==$(UV_VERSION)'
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --require-hashes --requirement requirements.lock
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: $(READY)  ## the virtual environment in .venv, from the lock file
+
+demo: $(READY)  ## a real engine and embedder, the example catalog, a few searches
+	@$(BIN)/prodsim-admin demo
+
+test: $(READY) lint  ## everything: lint, unit, packaging, integration, relevance
+	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest tests/packaging tests/integration tests/relevance
+
+test-unit: $(READY)  ## the unit tests alone, no network, under 30 s
+	@$(BIN)/python -m pytest tests/unit
+
+lint: $(READY)  ## ruff and mypy --strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(READY)  ## query overhead and judged relevance, as ratios against named baselines
+	@$(BIN)/python -m tests.bench
+
+stop: $(READY)  ## stop the engine and the embedder that demo left running
+	@$(BIN)/prodsim-admin embedder down
+	@$(BIN)/prodsim-admin engine down --all
+
+clean:  ## remove .venv and caches (catalog data stays: see prodsim-admin engine down --help)
+	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+lock: $(READY)  ## resolve requirements.lock anew from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --all-extras --upgrade pyproject.toml --output-file requirements.lock

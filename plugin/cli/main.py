@@ -1,0 +1,63 @@
+"""`prodsim-admin`: assembles the command groups and turns every error into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from ..errors import ExitCode, ProdsimError
+from . import output
+from .embedder import app as embedder_app
+from .engine import app as engine_app
+
+app = typer.Typer(
+    name="prodsim-admin",
+    help="Semantic product search, similar products and business-aware ranking on your OpenSearch.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(engine_app, name="engine")
+app.add_typer(embedder_app, name="embedder")
+
+
+def print_version(wanted: bool) -> None:
+    if wanted:
+        output.result(f"prodsim {version('prodsim')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Runs the command line. Exit codes are those of `prodsim.plugin.errors.ExitCode`."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    try:
+        app(args=arguments, prog_name="prodsim-admin", standalone_mode=True)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else ExitCode.FAILED
+    except ProdsimError as error:
+        output.note(f"prodsim-admin: {error}")
+        return error.exit_code
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.DONE
+    except KeyboardInterrupt:
+        output.note("prodsim-admin: interrupted")
+        return 130
+    return ExitCode.DONE
