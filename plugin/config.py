@@ -34,8 +34,8 @@ def default_home() -> Path:
 class Settings(BaseSettings):
     """Everything a command needs to know about its surroundings.
 
-    URLs carry a scheme. Times are seconds. `*_from_engine` URLs are those the cluster itself can reach, where they differ
-    from the ones this process uses.
+    URLs carry a scheme. Times are seconds. `*_from_engine` URLs are those the cluster itself can reach, where they
+    differ from the ones this process uses.
     """
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", env_ignore_empty=True, frozen=True)

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from ..errors import ExitCode, ProdsimError
+from prodsim.plugin.errors import ExitCode, ProdsimError
+
 from . import output
 from .embedder import app as embedder_app
 from .engine import app as engine_app
