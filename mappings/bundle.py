@@ -1,0 +1,176 @@
+"""The bundle: every resource that prodsim puts into a cluster, as the JSON that the engine gets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from .profile import RankingProfile
+from .render import bundle_file, render_json, render_text
+from .text import text_rule
+
+PREFIX = "prodsim-"
+SEARCH_TEMPLATE = "prodsim-search"
+SIMILAR_TEMPLATE = "prodsim-similar"
+# Markers are terms on fields that no index has: they match nothing, and tell the search pipeline what to fill.
+SEARCH_MARKER = "prodsim_query"
+SIMILAR_MARKER = "prodsim_sku"
+VECTOR_LEGS = "query.bool.must[0].function_score.query.bool.should"
+SORT_FIELDS = ("price", "list_price", "rating", "rating_count", "popularity", "stock", "created_at", "updated_at")
+HIDDEN_FIELDS = ("text_vector_*", "image_vector_*", "prodsim")
+INGEST_BATCH_SIZE = 64
+IMAGE_DIMENSION = 1280  # of the default image encoder, EfficientNet-Lite0
+
+
+@dataclass(frozen=True)
+class TextModel:
+    """An embedding model as the index sees it: its name at the embedder, content hash, and vector length."""
+
+    name: str
+    revision: str
+    dimension: int
+
+    @property
+    def stamp(self) -> str:
+        """What `prodsim.model` of a product says: two stamps are equal when their vectors can be compared."""
+        return f"{self.name}@{self.revision}"
+
+
+def text_vector_field(dimension: int) -> str:
+    """The k-NN field of text vectors of that length.
+
+    The length is part of the name so that one stored template serves indexes of different models: it carries a leg for
+    each length, and the engine drops the legs whose field an index does not have (`ignore_unmapped`).
+    """
+    return f"text_vector_{dimension}"
+
+
+def image_vector_field(dimension: int) -> str:
+    return f"image_vector_{dimension}"
+
+
+def text_dimensions(mapping: Mapping[str, Any]) -> list[int]:
+    """The lengths of the text vectors that an index mapping has fields for."""
+    names = mapping.get("properties", {})
+    return sorted(int(found[1]) for name in names if (found := re.fullmatch(r"text_vector_(\d+)", name)))
+
+
+def placeholder(dimension: int) -> list[float]:
+    """A unit vector for a leg that is switched off: a zero vector is refused under cosine."""
+    return [0.0] * (dimension - 1) + [1.0]
+
+
+def index_body(
+    model: TextModel, image_dimension: int | None = IMAGE_DIMENSION, knn_engine: str = "lucene", shards: int = 1
+) -> dict[str, Any]:
+    """Settings and mappings of a product index for that model."""
+    vectors = {text_vector_field(model.dimension): model.dimension}
+    if image_dimension:
+        vectors[image_vector_field(image_dimension)] = image_dimension
+    return render_json(
+        "index.json",
+        shards=shards,
+        knn_engine=knn_engine,
+        vectors=vectors,
+        analysis=json.loads(bundle_file("analysis.json")),
+        meta={"model": model.stamp, "version": version("prodsim")},
+    )
+
+
+def index_template(alias: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """So that an index of this alias gets the product mapping whoever creates it."""
+    return {
+        "index_patterns": [f"{alias}-0*"],
+        "priority": 500,
+        "template": {"settings": body["settings"], "mappings": body["mappings"]},
+        "_meta": {"prodsim": {"alias": alias}},
+    }
+
+
+def ingest_pipeline(model: TextModel, passage_model: str | None) -> dict[str, Any]:
+    """The pipeline of an index for products that others write; without a passage model it only keeps the books."""
+    vector = text_vector_field(model.dimension)
+    return render_json(
+        "ingest.json",
+        meta={"model": model.stamp},
+        compose_script=bundle_file("compose.painless"),
+        compose_params={**text_rule(), "model": model.stamp, "vector": vector},
+        record_script=bundle_file("record.painless"),
+        record_params={"model": model.stamp, "vector": vector},
+        passage_model=passage_model,
+        text_vector=vector,
+        batch_size=INGEST_BATCH_SIZE,
+    )
+
+
+def search_pipeline(
+    index: str, model: TextModel, dimensions: Sequence[int], query_model: str, stored_vector_model: str
+) -> dict[str, Any]:
+    """The default search pipeline of an index: fills the vector leg that belongs to the index's own model."""
+    return render_json(
+        "search_pipeline.json",
+        index=index,
+        text_vector=text_vector_field(model.dimension),
+        leg=f"{VECTOR_LEGS}[{sorted(dimensions).index(model.dimension)}].script_score",
+        query_model=query_model,
+        stored_vector_model=stored_vector_model,
+        search_marker=SEARCH_MARKER,
+        similar_marker=SIMILAR_MARKER,
+    )
+
+
+def search_templates(profile: RankingProfile, dimensions: Sequence[int]) -> dict[str, str]:
+    """The mustache sources of the stored templates, by name, for indexes with text vectors of those lengths."""
+    shared = {
+        "profile": profile,
+        "text_vectors": {text_vector_field(dimension): dimension for dimension in sorted(dimensions)},
+        "text_fields": [f"{name}^{weight:g}" for name, weight in profile.words.fields.items()],
+        "placeholder": placeholder,
+        "sort_fields": SORT_FIELDS,
+        "hidden_fields": HIDDEN_FIELDS,
+        "search_marker": SEARCH_MARKER,
+        "similar_marker": SIMILAR_MARKER,
+    }
+    return {
+        SEARCH_TEMPLATE: render_text("search.mustache", **shared, meaning=profile.meaning, floor=profile.floor),
+        SIMILAR_TEMPLATE: render_text("similar.mustache", **shared, meaning=profile.similar, floor=profile.floor),
+    }
+
+
+def connectors(model: TextModel, embedder_url: str, self_url: str, query_timeout_s: int) -> dict[str, dict[str, Any]]:
+    """Connector bodies by role: query, passage, stored-vector. Equal bodies have equal names."""
+    roles = render_json(
+        "connectors.json",
+        model=model.name,
+        embedder_url=embedder_url,
+        self_url=self_url,
+        query_timeout_s=query_timeout_s,
+    )
+    return {role: connector(role, definition) for role, definition in roles.items()}
+
+
+def connector(role: str, definition: Mapping[str, Any]) -> dict[str, Any]:
+    action = {
+        "action_type": "predict",
+        "method": "POST",
+        "url": definition["url"],
+        "headers": {"content-type": "application/json"},
+        "request_body": definition["request_body"],
+    }
+    action |= {name: value for name, value in definition.items() if name.endswith("_process_function")}
+    body = {
+        "description": definition["description"],
+        "version": 1,
+        "protocol": "http",
+        "parameters": definition["parameters"],
+        # seconds; the engine gives up on a hung peer after read_timeout and answers lexically
+        "client_config": {"max_connection": 100, "connection_timeout": 1, "read_timeout": definition["read_timeout_s"]},
+        "actions": [action],
+    }
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:12]
+    return {"name": f"{PREFIX}{role}-{digest}", **body}
