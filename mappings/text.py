@@ -1,7 +1,7 @@
 """The text that a product is embedded by, and its hash.
 
-`compose.painless` does the same inside the engine for products that other writers index; both read `text.json`, and a test
-holds one against the other.
+`compose.painless` does the same inside the engine for products that other writers index; both read `text.json`, and a
+test holds one against the other.
 """
 
 from __future__ import annotations

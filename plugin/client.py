@@ -47,10 +47,11 @@ def engine_errors(doing: str) -> Iterator[None]:
         yield
     except exceptions.ConnectionTimeout as error:
         raise EngineUnreachable(
-            f"{doing}: OpenSearch did not answer in time ({first_line(error.info)}); raise engine_timeout_s, or see its log"
+            f"{doing}: OpenSearch did not answer in time ({first_line(error.info)}); "
+            "raise engine_timeout_s, or see its log"
         ) from None
     except exceptions.SSLError as error:
-        raise EngineUnreachable(f"{doing}: no TLS connection ({first_line(error.info)}); check engine_ca_file") from None
+        raise EngineUnreachable(f"{doing}: TLS failed ({first_line(error.info)}); check engine_ca_file") from None
     except exceptions.ConnectionError as error:
         raise EngineUnreachable(
             f"{doing}: OpenSearch is not reachable ({first_line(error.info)}); start it ('prodsim-admin engine up') "

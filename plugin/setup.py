@@ -1,0 +1,109 @@
+"""`setup`: the bundle into the cluster, as often as you like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from prodsim.mappings import bundle
+from prodsim.mappings.bundle import PREFIX, TextModel
+from prodsim.mappings.profile import RankingProfile, default_profile
+
+from . import ml
+from .changes import Change
+from .cluster import Cluster, inspect_cluster
+from .cluster_settings import apply_cluster_settings, plan_cluster_settings
+from .config import Settings
+from .errors import EngineError
+from .indexes import check_alias_name, find_serving_index, pipeline_name, product_indexes
+from .resources import Installer, Resource, deduplicated
+
+if TYPE_CHECKING:
+    from opensearchpy import OpenSearch
+
+
+def setup(
+    client: OpenSearch,
+    settings: Settings,
+    model: TextModel,
+    profile: RankingProfile | None = None,
+    dry_run: bool = False,
+) -> list[Change]:
+    """Installs the bundle for the alias and brings the pipelines of every product index up to date.
+
+    Running it again changes nothing. Indexes and their products are never touched.
+
+    Raises:
+        EngineError: the cluster can't serve prodsim, or the alias holds vectors of another model's length.
+    """
+    cluster = inspect_cluster(client)
+    check_alias_name(settings.alias)
+    serving = find_serving_index(client, settings.alias)
+    if serving and serving.model.dimension != model.dimension:
+        raise EngineError(
+            f"{serving.name} behind {settings.alias} has {serving.model.dimension}-d vectors of {serving.model.name}, "
+            f"the embedder's {model.name} makes {model.dimension}-d ones: serve {serving.model.name}, "
+            f"or rebuild with 'prodsim-admin reindex --alias {settings.alias}'"
+        )
+    installer = Installer(client, dry_run)
+    indexes = product_indexes(client)
+    dimensions = sorted({model.dimension, *(index.model.dimension for index in indexes)})
+    if cluster.has_ml:
+        change, wanted = plan_cluster_settings(client, settings)
+        installer.changes.append(change)
+        if not dry_run:
+            apply_cluster_settings(client, wanted)
+        if model not in [index.model for index in indexes]:  # ready before its first index is
+            remote_models(installer, settings, model)
+    template = bundle.index_template(settings.alias, bundle.index_body(model))
+    installer.put(Resource("index template", f"{PREFIX}{settings.alias}", template))
+    install_search_templates(installer, profile or default_profile(), dimensions)
+    for index in indexes:
+        install_pipelines(installer, settings, cluster, index.name, index.model, dimensions)
+        installer.attach_pipelines(index)
+    if not dry_run and cluster.has_ml:
+        remove_unused_models(client, [*(change.name for change in installer.changes)])
+    return deduplicated(installer.changes)
+
+
+def prepare_index(client: OpenSearch, settings: Settings, name: str, model: TextModel) -> list[Change]:
+    """Templates and pipelines for an index that is about to be created."""
+    installer = Installer(client, dry_run=False)
+    cluster = inspect_cluster(client)
+    dimensions = sorted({model.dimension, *(index.model.dimension for index in product_indexes(client))})
+    install_search_templates(installer, default_profile(), dimensions)
+    install_pipelines(installer, settings, cluster, name, model, dimensions)
+    return installer.changes
+
+
+def install_search_templates(installer: Installer, profile: RankingProfile, dimensions: Sequence[int]) -> None:
+    for name, source in bundle.search_templates(profile, dimensions).items():
+        installer.put(Resource("search template", name, {"script": {"lang": "mustache", "source": source}}))
+
+
+def install_pipelines(
+    installer: Installer, settings: Settings, cluster: Cluster, index: str, model: TextModel, dimensions: Sequence[int]
+) -> None:
+    name = pipeline_name(index)
+    models = remote_models(installer, settings, model) if cluster.has_ml else {}
+    installer.put(Resource("ingest pipeline", name, bundle.ingest_pipeline(model, models.get("passage"))))
+    if models:
+        body = bundle.search_pipeline(index, model, dimensions, models["query"], models["stored-vector"])
+    else:
+        body = {"description": "prodsim: this cluster has no ML Commons, callers pass params.vector"}
+    installer.put(Resource("search pipeline", name, body))
+
+
+def remote_models(installer: Installer, settings: Settings, model: TextModel) -> dict[str, str]:
+    wanted = bundle.connectors(model, settings.embedder_url_for_engine, settings.self_url, settings.query_timeout_s)
+    ids = {role: installer.remote_model(connector) for role, connector in wanted.items()}
+    if not installer.dry_run:
+        ml.wait_found(installer.client, [connector["name"] for connector in wanted.values()])
+    return ids
+
+
+def remove_unused_models(client: OpenSearch, used: Sequence[str]) -> None:
+    connectors = {found.id: found for found in ml.find(client, "connectors")}
+    for model in ml.find(client, "models"):
+        if model.name not in used:
+            ml.remove(client, model, connectors.get(model.connector))
