@@ -105,7 +105,7 @@ def parse_records(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, l
 def explain(error: csv.Error, delimiter: str) -> str:
     message = str(error)
     if "unexpected end of data" in message or "field larger than" in message:
-        return "a quote is opened and never closed"
+        return f"a quote is opened and not closed within {CELL_LIMIT:,} characters"
     if "expected after" in message:
         name = {"\t": "a tab"}.get(delimiter, repr(delimiter))
         return f'a quoted cell goes on after its closing quote: double the quotes inside it ("") or end it with {name}'
@@ -118,9 +118,9 @@ def detect_delimiter(sample: list[str]) -> str:
 
 
 def score(sample: list[str], delimiter: str) -> tuple[bool, float, int]:
-    records = [cells for _, cells, _ in parse_records(iter(sample), delimiter) if isinstance(cells, list) and cells]
-    if not records:
+    records = [cells for _, cells, _ in parse_records(iter(sample), delimiter) if cells]
+    if not records or isinstance(records[0], str):
         return False, 0.0, 0
     columns, rows = len(records[0]), records[1:]
-    fitting = sum(len(cells) == columns for cells in rows) / len(rows) if rows else 1.0
+    fitting = sum(isinstance(cells, list) and len(cells) == columns for cells in rows) / len(rows) if rows else 1.0
     return columns > 1, round(fitting, 1), columns

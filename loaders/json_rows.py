@@ -11,11 +11,8 @@ import orjson
 
 from prodsim.plugin.errors import CatalogError
 
+from .items import TEXT_LIMIT, as_row, find_list, rows_of
 from .source import SourceRow, byte_lines, read_text, refuse_encoding
-
-TEXT_LIMIT = 10_000  # characters of a broken line that are kept for the rejects file
-
-NAMES = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
 
 
 def read_ndjson(path: Path) -> Iterator[SourceRow]:
@@ -40,7 +37,7 @@ def read_ndjson(path: Path) -> Iterator[SourceRow]:
 
 
 def read_uncommon(number: int, text: str) -> SourceRow:
-    """A line that orjson refuses: broken, or with NaN, Infinity or a lone surrogate, which Python's own parser reads."""
+    """A line that orjson refuses: broken, or with NaN, Infinity or a lone surrogate, which Python's parser reads."""
     try:
         return as_row(number, json.loads(text), text)
     except RecursionError:
@@ -79,37 +76,3 @@ def load_uncommon(path: Path, text: str) -> Any:
         raise CatalogError(f"{place} is not valid JSON: {error.msg}") from None
     except ValueError as error:
         raise CatalogError(f"{path} is not valid JSON: {error}") from None
-
-
-def find_list(path: Path, content: object) -> list[object]:
-    """The list of products in parsed JSON or YAML: `content` itself, or the one list that it holds.
-
-    Raises:
-        CatalogError: it holds none, or several.
-    """
-    if isinstance(content, list):
-        return content
-    if not isinstance(content, dict):
-        raise CatalogError(f"{path} holds {name_of(content)}: it should hold a list of products")
-    lists = {str(key): value for key, value in content.items() if isinstance(value, list)}
-    if len(lists) > 1:
-        raise CatalogError(f"{path} holds several lists ({', '.join(lists)}): keep the one of the products")
-    if not lists:
-        raise CatalogError(f"{path} holds one object with no list in it: it should hold a list of products")
-    return next(iter(lists.values()))
-
-
-def rows_of(items: list[object]) -> Iterator[SourceRow]:
-    return (as_row(number, item) for number, item in enumerate(items, start=1))
-
-
-def as_row(number: int, value: object, text: bytes | str | None = None) -> SourceRow:
-    if not isinstance(value, dict):
-        shown = text.decode(errors="replace") if isinstance(text, bytes) else text
-        kept = repr(value)[:TEXT_LIMIT] if shown is None else shown.strip()[:TEXT_LIMIT]
-        return SourceRow(number, {}, f"{name_of(value)}, where an object of names and values should be", kept)
-    return SourceRow(number, value)
-
-
-def name_of(value: object) -> str:
-    return NAMES.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)

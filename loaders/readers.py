@@ -80,8 +80,8 @@ SUFFIXES = {
 def read_rows(path: str | Path, format: str | None = None) -> Source:
     """The rows of a file; CSV and NDJSON are read as they are asked for, JSON and YAML whole.
 
-    `format` is one of FORMATS; without it the file's suffix decides. A gzipped file is unpacked, whatever its name. A row
-    that can't be parsed comes as a row with a problem, and reading goes on.
+    `format` is one of FORMATS; without it the file's suffix decides. A gzipped file is unpacked, whatever its name.
+    A row that can't be parsed comes as a row with a problem, and reading goes on.
 
     Raises:
         CatalogError: the file can't be read as that format (missing, a folder, unreadable, of an unknown suffix, not

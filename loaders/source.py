@@ -43,7 +43,7 @@ def open_source(path: Path) -> Iterator[BinaryIO]:
         with open(path, "rb") as raw:
             if raw.peek(2)[:2] == GZIP_MAGIC:
                 # GzipFile hands out lines slowly unless it is buffered
-                with io.BufferedReader(gzip.GzipFile(fileobj=raw), 1 << 18) as unpacked:  # type: ignore[type-var]
+                with io.BufferedReader(gzip.GzipFile(fileobj=raw), 1 << 18) as unpacked:
                     yield cast(BinaryIO, unpacked)
             else:
                 yield raw
@@ -81,7 +81,7 @@ def byte_lines(path: Path) -> Iterator[bytes]:
 
 
 def text_lines(path: Path) -> Iterator[str]:
-    """The file's lines with their ends (LF, CR LF or CR), decoded, without a byte order mark; read as they are asked for.
+    """The file's lines with their ends (LF, CR LF or CR), decoded, no byte order mark; read as they are asked for.
 
     Raises:
         CatalogError: as `open_source`, or a line is not UTF-8.

@@ -10,7 +10,7 @@ import yaml
 
 from prodsim.plugin.errors import CatalogError
 
-from .json_rows import find_list, rows_of
+from .items import find_list, rows_of
 from .source import SourceRow, read_text
 
 DEPTH_LIMIT = 100  # libyaml's Python binding overflows the stack, and ends the process, at some ten thousand levels
@@ -28,6 +28,10 @@ class AsWritten(yaml.CSafeLoader):
         for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
     }
 
+
+class NamesOnce(AsWritten):
+    """As written, and refuses a mapping that gives a name twice, where YAML would take the last."""
+
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
         if len(names) != len(set(names)):
@@ -36,7 +40,7 @@ class AsWritten(yaml.CSafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def load_yaml(path: Path) -> Any:
+def load_yaml(path: Path, loader: type[AsWritten] = AsWritten) -> Any:
     """The file's one document, with text for every scalar but null.
 
     Raises:
@@ -45,11 +49,12 @@ def load_yaml(path: Path) -> Any:
     text = read_text(path)
     try:
         check_depth(path, text)
-        return yaml.load(text, Loader=AsWritten)
+        return yaml.load(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{path} line {mark.line + 1}" if mark else str(path)
-        raise CatalogError(f"{place} is not valid YAML: {error.problem or error.context}") from None
+        reasons = (error.context, error.problem)
+        raise CatalogError(f"{place} is not valid YAML: {', '.join(filter(None, reasons))}") from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise CatalogError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
 
@@ -60,8 +65,7 @@ def check_depth(path: Path, text: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > DEPTH_LIMIT:
-                line = event.start_mark.line + 1
-                raise CatalogError(f"{path} line {line} is nested too deeply to be a list of products")
+                raise CatalogError(f"{path} is nested more than {DEPTH_LIMIT} levels deep")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 

@@ -12,8 +12,12 @@ import typer
 from prodsim.plugin.errors import ExitCode, ProdsimError
 
 from . import output
+from .catalog import load, reindex
+from .demo import demo
 from .embedder import app as embedder_app
 from .engine import app as engine_app
+from .installation import doctor, setup, status, uninstall
+from .search import search, similar
 
 app = typer.Typer(
     name="prodsim-admin",
@@ -23,6 +27,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+for command in (demo, setup, status, doctor, uninstall, load, search, similar, reindex):
+    app.command()(command)
 app.add_typer(engine_app, name="engine")
 app.add_typer(embedder_app, name="embedder")
 

@@ -7,9 +7,10 @@ import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from prodsim.plugin.errors import LocalEngineError, UsageError
 
@@ -29,27 +30,38 @@ class Account:
         return self.uid == os.geteuid()
 
 
-def run_as(account: Account, command: Sequence[str | Path], timeout_s: float = 30.0) -> subprocess.CompletedProcess[str]:
-    """Runs `command` with the rights of `account`; its output, stdout and stderr together, as text."""
-    return subprocess.run(
+def start_as(
+    account: Account, command: Sequence[str | Path], folder: Path, environment: Mapping[str, str], output: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    """Starts `command` in `folder` with the rights of `account`, none of this process's groups, and its own session."""
+    switch = not account.is_this_process
+    return subprocess.Popen(
         command,
-        **identity(account),
+        user=account.uid if switch else None,
+        group=account.gid if switch else None,
+        extra_groups=[] if switch else None,
+        cwd=folder,
+        env=environment,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=output,
         stderr=subprocess.STDOUT,
-        cwd="/",
-        text=True,
-        errors="replace",
-        timeout=timeout_s,
-        check=False,
+        start_new_session=True,
     )
 
 
-def identity(account: Account) -> dict[str, object]:
-    """Arguments for `subprocess` that make the child run as `account`, without this process's groups."""
-    if account.is_this_process:
-        return {}
-    return {"user": account.uid, "group": account.gid, "extra_groups": []}
+def succeeds_as(account: Account, command: Sequence[str | Path], timeout_s: float = 30.0) -> bool:
+    """Whether `command` exits with 0 when `account` runs it."""
+    with open(os.devnull, "wb") as nowhere:
+        try:
+            process = start_as(account, command, Path("/"), {"PATH": os.defpath}, nowhere)
+        except OSError:
+            return False
+    try:
+        return process.wait(timeout_s) == 0
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return False
 
 
 def account_for_engine(wanted: str | None = None, say: Say = silent) -> Account:
@@ -65,7 +77,7 @@ def account_for_engine(wanted: str | None = None, say: Say = silent) -> Account:
             raise UsageError(f"only root can start the engine as {wanted}: leave out --user")
         return Account(this.pw_name, this.pw_uid, this.pw_gid)
     name = wanted or SYSTEM_USER
-    if name not in {entry.pw_name for entry in pwd.getpwall()}:
+    if not exists(name):
         if wanted is not None:
             raise UsageError(f"there is no user {wanted} on this machine")
         create_system_user(say)
@@ -73,6 +85,14 @@ def account_for_engine(wanted: str | None = None, say: Say = silent) -> Account:
     if entry.pw_uid == 0:
         raise UsageError("OpenSearch refuses to run as root: leave out --user, or name another user")
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+
+def exists(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True
 
 
 def create_system_user(say: Say) -> None:
@@ -94,11 +114,9 @@ def require_access(account: Account, folder: Path) -> None:
     """Raises LocalEngineError unless `account` can read `folder`, which exists."""
     if account.is_this_process:
         return
-    if run_as(account, ["test", "-r", folder, "-a", "-x", folder]).returncode:
-        closed = next(
-            (path for path in [*reversed(folder.parents), folder] if run_as(account, ["test", "-x", path]).returncode),
-            folder,
-        )
+    if not succeeds_as(account, ["test", "-r", folder, "-a", "-x", folder]):
+        way = [*reversed(folder.parents), folder]
+        closed = next((path for path in way if not succeeds_as(account, ["test", "-x", path])), folder)
         raise LocalEngineError(
             f"the engine runs as {account.name}, who can't enter {closed}:"
             " name another folder in PRODSIM_HOME, or another user with --user"

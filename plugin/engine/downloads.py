@@ -21,7 +21,6 @@ from .recipe import Artifact
 TRIES = 5
 LONGEST_PAUSE_S = 8.0
 PARALLEL_DOWNLOADS = 4
-CHUNK_BYTES = 1 << 20
 PROGRESS_EVERY_S = 5.0
 WORTH_ANOTHER_TRY = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -162,7 +161,7 @@ def receive(
     with client.stream("GET", url, headers=headers) as response:
         response.raise_for_status()
         with part.open("ab" if response.status_code == 206 else "wb") as file:
-            for chunk in response.iter_raw(CHUNK_BYTES):
+            for chunk in response.iter_raw():
                 if stop.is_set():
                     raise Stopped
                 file.write(chunk)

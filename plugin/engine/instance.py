@@ -18,6 +18,7 @@ from prodsim.plugin.errors import UsageError
 from .account import Account
 from .recipe import Recipe
 
+DEFAULT_HEAP = "1g"
 HEAP = re.compile(r"(\d+)([mg])", re.IGNORECASE)
 SMALLEST_HEAP_BYTES = 256 << 20
 VERSION_LINE = re.compile(r"(\d+)(?:-(\d*))?:(-.*)")

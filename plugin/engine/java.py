@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .account import Account, run_as
+from .account import Account, succeeds_as
 from .locks import Say, silent
 from .recipe import JavaRange
 
@@ -110,7 +110,4 @@ def has_locale_data(home: Path) -> bool:
 
 
 def runs(home: Path, account: Account) -> bool:
-    try:
-        return run_as(account, [home / "bin" / "java", "-version"]).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
+    return succeeds_as(account, [home / "bin" / "java", "-version"])

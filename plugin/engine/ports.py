@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 
 HOST = "127.0.0.1"
-LISTENING = "0A"
+LISTENING = "0A"  # the state TCP_LISTEN in /proc/net/tcp
+CONFIG_OPTION = b"-Dopensearch.path.conf="
 
 
 def is_free(port: int) -> bool:
@@ -32,16 +33,33 @@ def transport_port_for(port: int) -> int:
 
 
 def describe_holder(port: int) -> str:
-    """Who answers on `port`, as far as it shows: "an OpenSearch 2.19.1 (process 4711, java)", "another program"."""
+    """Who has `port`, as far as this user can see: "OpenSearch 2.19.1 (java, process 4711)", "another program"."""
     process = listening_process(port)
-    shown = f" (process {process}, {program_name(process)})" if process else ""
+    name = search_engine_name(port) or "another program"
+    if process is None:
+        return name
+    home = prodsim_home_of(process)
+    return f"{name} ({program_name(process)}, process {process}{f', started with PRODSIM_HOME={home}' if home else ''})"
+
+
+def search_engine_name(port: int) -> str | None:
     try:
         version = httpx.get(f"http://{HOST}:{port}/", timeout=2.0).json()["version"]
-        return f"an {version.get('distribution', 'elasticsearch').title()} {version['number']}{shown}".replace(
-            "Opensearch", "OpenSearch"
-        )
+        kind = "OpenSearch" if version.get("distribution") == "opensearch" else "Elasticsearch"
+        return f"{kind} {version['number']}"
     except (httpx.HTTPError, ValueError, LookupError, TypeError, AttributeError):
-        return f"another program{shown}"
+        return None
+
+
+def prodsim_home_of(process: int) -> Path | None:
+    """The home of the local engine that `process` is, or None where it is something else."""
+    try:
+        arguments = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    named = [argument for argument in arguments if argument.startswith(CONFIG_OPTION)]
+    folders = [Path(os.fsdecode(argument.removeprefix(CONFIG_OPTION))) for argument in named]
+    return next((folder.parents[2] for folder in folders if folder.parent.parent.name == "instances"), None)
 
 
 def listening_process(port: int) -> int | None:

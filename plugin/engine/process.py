@@ -10,7 +10,7 @@ from pathlib import Path
 
 from prodsim.plugin.errors import LocalEngineError
 
-from .account import Account, identity
+from .account import Account, start_as
 from .instance import Instance, Record, heap_bytes, jvm_arguments, write
 from .java import Java
 from .recipe import Recipe
@@ -38,18 +38,10 @@ def spawn(
         logs=instance.logs,
         tmp=instance.tmp,
     )
-    command = [java.program, *arguments, "-cp", f"{engine}/lib/*", MAIN_CLASS]
+    command: list[str | Path] = [java.program, *arguments, "-cp", f"{engine}/lib/*", MAIN_CLASS]
     with instance.console_file.open("wb") as console:
-        process = subprocess.Popen(
-            command,
-            **identity(account),
-            cwd=engine,
-            env={"PATH": os.defpath, "LANG": "C.UTF-8", "JAVA_HOME": str(java.home)},
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        environment = {"PATH": os.defpath, "LANG": "C.UTF-8", "JAVA_HOME": str(java.home)}
+        process = start_as(account, command, engine, environment, console)
     write(instance.pid_file, f"{process.pid}\n")
     return process
 

@@ -26,7 +26,7 @@ class Artifact(Part):
 
     @property
     def file_name(self) -> str:
-        group, name, *kind, version = self.artifact.split(":")
+        _group, name, *kind, version = self.artifact.split(":")
         return f"{name}-{version}.{kind[0] if kind else 'jar'}"
 
 

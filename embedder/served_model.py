@@ -1,0 +1,60 @@
+"""One model as requests see it: ready or not, and what it answers."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from prodsim.plugin.errors import EmbedderNotReady
+
+from .batching import Batcher
+from .encoder import Float32, InputType, ModelCard
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Unit vectors float32 (n, dimension); weights float32 (n,), 0 where a text means nothing; tokens read in all."""
+
+    vectors: Float32
+    weights: Float32
+    tokens: int
+
+
+class ServedModel:
+    """`card` is None until the model is loaded, and again when it is lost; `reason` then says why."""
+
+    def __init__(self, model_id: str, batcher: Batcher) -> None:
+        self.id = model_id
+        self.batcher = batcher
+        self.card: ModelCard | None = None
+        self.reason = f"model {model_id} is loading"
+
+    async def embed(self, texts: Sequence[str], input_type: InputType) -> Embedded:
+        """A row a text, in order. Text without meaning gets a valid vector, the last axis, and weight 0.
+
+        Raises:
+            EmbedderNotReady: the model is not loaded, or too much is waiting for it.
+            EmbedderError: the model failed on these texts.
+        """
+        if self.card is None:
+            raise EmbedderNotReady(self.reason)
+        vectors = np.zeros((len(texts), self.card.dimension), dtype=np.float32)
+        tokens = 0
+        if meaningful := [position for position, text in enumerate(texts) if has_meaning(text)]:
+            encoded = await self.batcher.encode([texts[position] for position in meaningful], input_type)
+            vectors[meaningful] = encoded.vectors
+            tokens = int(encoded.tokens.sum())
+        weights = vectors.any(axis=1).astype(np.float32)
+        vectors[weights == 0, -1] = 1.0
+        return Embedded(vectors, weights, tokens)
+
+
+def has_meaning(text: str) -> bool:
+    """False where nothing is left of a text without spaces, control characters and invisible formatting."""
+    return any(unicodedata.category(character) not in INVISIBLE for character in text)
+
+
+INVISIBLE = {"Cc", "Cf", "Zl", "Zp", "Zs"}

@@ -1,0 +1,87 @@
+"""The product document: what the index holds for each SKU, and what makes a row one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
+
+from . import checks
+from .checks import is_blank, optional, required
+from .numeric import whole_number
+from .problem import Problem
+from .timestamps import timestamp
+
+__all__ = ["Problem", "Product", "to_product"]
+
+OptionalLine = Annotated[str | None, PlainValidator(optional(checks.line))]
+Amount = Annotated[float | None, PlainValidator(checks.amount)]
+Count = Annotated[int | None, PlainValidator(whole_number)]
+Time = Annotated[str | None, PlainValidator(timestamp)]
+Attribute = Annotated[str | list[str], PlainValidator(checks.attribute)]
+Attributes = Annotated[dict[str, Attribute], BeforeValidator(checks.named_values), AfterValidator(checks.without_empty)]
+
+
+class Product(BaseModel):
+    """One product, valid and clean.
+
+    `category` holds the path of every ancestor, root first. `price` and `list_price` are in `currency`. `rating` is
+    from 0 to 5. `created_at` and `updated_at` are ISO 8601 in UTC. `variant_group` is the SKU where none is given.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sku: Annotated[str, PlainValidator(required(checks.identifier))]
+    title: Annotated[str, PlainValidator(required(checks.title))]
+    description: Annotated[str | None, PlainValidator(optional(checks.description))] = None
+    brand: OptionalLine = None
+    category: Annotated[list[str], PlainValidator(checks.category_paths)] = Field(default_factory=list)
+    tags: Annotated[list[str], PlainValidator(checks.tags)] = Field(default_factory=list)
+    attributes: Attributes = Field(default_factory=dict)
+    price: Amount = None
+    list_price: Amount = None
+    currency: Annotated[str | None, PlainValidator(checks.currency)] = None
+    stock: Count = None
+    rating: Annotated[float | None, PlainValidator(checks.rating)] = None
+    rating_count: Count = None
+    popularity: Amount = None
+    created_at: Time = None
+    updated_at: Time = None
+    image_url: Annotated[str | None, PlainValidator(optional(checks.address))] = None
+    variant_group: Annotated[str | None, PlainValidator(optional(checks.identifier))] = None
+
+    def document(self) -> dict[str, Any]:
+        """What the index stores: JSON values only, absent fields left out."""
+        return {name: value for name, value in self.__dict__.items() if value not in (None, [], {})}
+
+
+def to_product(values: Mapping[str, object]) -> Product | list[Problem]:
+    """The product that the values of a row make, or everything that keeps them from being one.
+
+    `values` is keyed by product field. Null and blank text mean absent. A rating of 0 out of 0 ratings means not rated,
+    and is left out. Problem codes: missing_sku, missing_title, bad_sku, bad_text, bad_number, ambiguous_number,
+    not_whole, out_of_range, bad_currency, bad_time, ambiguous_time, bad_category, bad_attributes, too_long and
+    unknown_field.
+    """
+    try:
+        product = Product.model_validate({name: value for name, value in values.items() if not is_blank(value)})
+    except ValidationError as error:
+        return [describe(problem) for problem in error.errors(include_url=False, include_input=False)]
+    implied: dict[str, object] = {}
+    if product.variant_group is None:
+        implied["variant_group"] = product.sku
+    if product.rating == 0 and product.rating_count == 0:
+        implied["rating"] = None
+    return product.model_copy(update=implied) if implied else product
+
+
+def describe(problem: Any) -> Problem:
+    field = ".".join(map(str, problem["loc"]))
+    match problem["type"]:
+        case "missing":
+            return Problem(field, f"missing_{field}", f"{field}: missing")
+        case "extra_forbidden":
+            return Problem(field, "unknown_field", f"{field}: there is no such product field")
+        case code:
+            return Problem(field, code, f"{field}: {problem['msg']}")

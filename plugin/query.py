@@ -1,0 +1,198 @@
+"""The query client: one call for a search or for similar products, over the stored templates.
+
+    from opensearchpy import OpenSearch
+    from prodsim.plugin.query import ProductSearch
+
+    shop = ProductSearch(OpenSearch("http://127.0.0.1:9200"))
+    for hit in shop.search("warm jacket", category="Clothing", size=5):
+        print(hit.sku, hit.score, hit.product["title"])
+
+Nothing here is needed to use prodsim: any OpenSearch client can send the same templates (docs/clients.md).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+from prodsim.mappings.bundle import SEARCH_TEMPLATE, SIMILAR_TEMPLATE
+
+from .client import engine_errors
+from .cluster import inspect_cluster
+from .errors import EmbedderError, EngineError, NotFound
+
+if TYPE_CHECKING:
+    from opensearchpy import OpenSearch
+
+    from prodsim.embedder.client import EmbedderClient
+
+Vector = Sequence[float]
+
+
+class Filters(TypedDict, total=False):
+    """What both calls take beside their question.
+
+    `category` and `brand` are one value or several (any of them). `sort` is a field (ascending), `{"price": "desc"}` or a
+    list of either; without it the best match is first. `facets` is True for the usual ones, or a list of fields. `fields`
+    names the product fields to return.
+    """
+
+    size: int
+    offset: int
+    category: str | Sequence[str]
+    brand: str | Sequence[str]
+    price_min: float
+    price_max: float
+    in_stock: bool
+    sort: str | Mapping[str, str] | Sequence[str | Mapping[str, str]]
+    facets: bool | Sequence[str]
+    fields: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Hit:
+    sku: str
+    score: float
+    product: dict[str, Any]
+    explanation: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """`total` counts all hits, not only this page; `semantic` is False where the query ran on words alone.
+
+    In engine mode the engine decides by itself, and `semantic` is None: see the embedder's health in
+    `prodsim-admin doctor`.
+    """
+
+    total: int
+    hits: list[Hit]
+    facets: dict[str, Any] = field(default_factory=dict)
+    took_ms: int = 0
+    semantic: bool | None = None
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+
+class ProductSearch:
+    """Blended search and similar products on one alias.
+
+    Where the cluster has ML Commons it calls the embedder itself (`engine` mode). Elsewhere (`client` mode) this client
+    gets the vector: from `embedder` for a search, from the index for similar products.
+    """
+
+    def __init__(self, client: OpenSearch, alias: str = "products", embedder: EmbedderClient | None = None) -> None:
+        self.client = client
+        self.alias = alias
+        self.embedder = embedder
+
+    @cached_property
+    def mode(self) -> str:
+        """`engine` or `client`, looked up once."""
+        return inspect_cluster(self.client).mode
+
+    def search(
+        self, q: str | None = None, *, vector: Vector | None = None, explain: bool = False, **filters: Unpack[Filters]
+    ) -> Result:
+        """Products that match the words and the meaning of `q`, best first; without `q`, all that pass the filters.
+
+        An embedder that is down costs the meaning, not the answer.
+
+        Raises:
+            NotFound: no such catalog. EngineError: the engine refuses or is not set up.
+        """
+        params: dict[str, Any] = {"q": q} if q else {}
+        semantic: bool | None = None
+        if vector is None and q and self.mode == "client":
+            vector = self.query_vector(q)
+            semantic = vector is not None
+        elif vector is not None:
+            semantic = True
+        if vector is not None:
+            params["vector"] = [float(number) for number in vector]
+        return self.render(SEARCH_TEMPLATE, params, filters, semantic, explain)
+
+    def similar(
+        self, sku: str, *, vector: Vector | None = None, explain: bool = False, **filters: Unpack[Filters]
+    ) -> Result:
+        """Products most like `sku`, without itself and its variants; with a `vector`, most like that.
+
+        Raises:
+            NotFound: no such catalog or SKU. EngineError: the engine refuses or is not set up.
+        """
+        params: dict[str, Any] = {"sku": sku}
+        if vector is None:
+            stored = self.product(sku)
+            vectors = [value for name, value in stored.items() if re.fullmatch(r"text_vector_\d+", name)]
+            if not vectors:
+                raise NotFound(f"{sku} in {self.alias} has no vector yet: load it again with 'prodsim-admin load'")
+            params["variant_group"] = stored.get("variant_group", sku)
+            vector = vectors[0] if self.mode == "client" else None
+        if vector is not None:
+            params["vector"] = [float(number) for number in vector]
+        return self.render(SIMILAR_TEMPLATE, params, filters, True, explain)
+
+    def product(self, sku: str) -> dict[str, Any]:
+        """A product as it is stored, vectors and bookkeeping included.
+
+        Raises:
+            NotFound: no such catalog or SKU.
+        """
+        with engine_errors(f"reading product {sku}"):
+            answer = self.client.get(index=self.alias, id=sku, params={"ignore": (404,)})
+        if not answer.get("found"):
+            missing = f"product {sku} in {self.alias}" if "error" not in answer else f"catalog {self.alias}"
+            raise NotFound(f"there is no {missing}")
+        stored: dict[str, Any] = answer["_source"]
+        return stored
+
+    def query_vector(self, q: str) -> list[float] | None:
+        if self.embedder is None:
+            return None
+        try:
+            vectors, weights = self.embedder.embed([q], input_type="query")
+        except EmbedderError:
+            return None
+        return [float(number) for number in vectors[0]] if weights[0] > 0 else None
+
+    def render(
+        self, template: str, params: dict[str, Any], filters: Filters, semantic: bool | None, explain: bool
+    ) -> Result:
+        given = {name: value for name, value in filters.items() if value is not None}
+        if "offset" in given:
+            given["from"] = given.pop("offset")
+        params |= {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+        body = {"id": template, "params": params, "explain": explain}
+        from opensearchpy.exceptions import NotFoundError
+
+        with engine_errors(f"searching {self.alias}"):
+            try:
+                answer = self.client.search_template(index=self.alias, body=body)
+            except NotFoundError as error:
+                if "index_not_found" in str(error.error):
+                    raise NotFound(f"there is no catalog {self.alias}: load one with 'prodsim-admin load'") from None
+                raise EngineError(
+                    f"template {template} is not installed: run 'prodsim-admin setup --alias {self.alias}'"
+                ) from None
+        return as_result(answer, semantic)
+
+
+def as_result(answer: Mapping[str, Any], semantic: bool | None) -> Result:
+    hits = [
+        Hit(hit["_id"], float(hit["_score"] or 0), hit.get("_source", {}), hit.get("_explanation"))
+        for hit in answer["hits"]["hits"]
+    ]
+    return Result(
+        total=answer["hits"]["total"]["value"],
+        hits=hits,
+        facets=answer.get("aggregations", {}),
+        took_ms=answer["took"],
+        semantic=semantic,
+    )
