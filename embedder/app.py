@@ -7,6 +7,7 @@ In a Serve configuration file: `import_path: prodsim.embedder.app:build_app`, wi
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from ray import serve
 from ray.serve.handle import DeploymentHandle
@@ -53,24 +54,22 @@ class EncoderReplica:
 
 def models_here() -> Models:
     """The models of the API replica that this runs in."""
-    replica: "ApiReplica" = serve.get_replica_context().servable_object
-    return replica.models
+    replica: Any = serve.get_replica_context().servable_object
+    models: Models = replica.models
+    return models
 
 
 class ApiReplica:
     """Answers HTTP. It is up long before the models are, and says so on /readyz."""
 
-    def __init__(self, settings: EmbedderSettings, encoders: dict[str, DeploymentHandle]) -> None:
-        self.models = {
-            model_id: RemoteModel(model_id, encoder, settings) for model_id, encoder in encoders.items()
-        }
+    def __init__(self, settings: EmbedderSettings, encoders: "dict[str, DeploymentHandle[Any]]") -> None:
+        self.models = {model_id: RemoteModel(model_id, encoder, settings) for model_id, encoder in encoders.items()}
         self.watchers = [asyncio.create_task(model.watch()) for model in self.models.values()]
 
 
 def build_app(settings: EmbedderSettings) -> serve.Application:
     """The application for `serve.run`, `serve run` and Serve configuration files."""
     encoder = serve.deployment(
-        EncoderReplica,
         name="encoder",
         num_replicas=settings.replicas,
         ray_actor_options={"num_cpus": settings.num_cpus or 1, "num_gpus": settings.num_gpus},
@@ -79,14 +78,13 @@ def build_app(settings: EmbedderSettings) -> serve.Application:
         graceful_shutdown_timeout_s=10,
         graceful_shutdown_wait_loop_s=0.1,
         logging_config=QUIET,
-    ).bind(settings)
+    )(EncoderReplica)
     api = serve.deployment(
-        serve.ingress(lambda: create_api(models_here, settings))(ApiReplica),
         name="api",
         ray_actor_options={"num_cpus": 0},
         max_ongoing_requests=2 * settings.max_ongoing_requests,
         graceful_shutdown_timeout_s=10,
         graceful_shutdown_wait_loop_s=0.1,
         logging_config=QUIET,
-    )
-    return api.bind(settings, {public_id(settings.model, settings.model_id): encoder})
+    )(serve.ingress(lambda: create_api(models_here, settings))(ApiReplica))
+    return api.bind(settings, {public_id(settings.model, settings.model_id): encoder.bind(settings)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import DeploymentUnavailableError, RayServeException
@@ -24,7 +25,7 @@ PROBE_TRIES = 3
 class RemoteModel(ServedModel):
     """Batches are made here, so that a hop to a replica carries many requests."""
 
-    def __init__(self, model_id: str, encoder: DeploymentHandle, settings: EmbedderSettings) -> None:
+    def __init__(self, model_id: str, encoder: DeploymentHandle[Any], settings: EmbedderSettings) -> None:
         self.encoder = encoder
         batcher = Batcher(
             self.encode,

@@ -47,7 +47,7 @@ class ServedModel:
             encoded = await self.batcher.encode([texts[position] for position in meaningful], input_type)
             vectors[meaningful] = encoded.vectors
             tokens = int(encoded.tokens.sum())
-        weights = vectors.any(axis=1).astype(np.float32)
+        weights: Float32 = np.asarray(vectors.any(axis=1), dtype=np.float32)
         vectors[weights == 0, -1] = 1.0
         return Embedded(vectors, weights, tokens)
 

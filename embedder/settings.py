@@ -18,33 +18,47 @@ class EmbedderSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     model: str | None = Field(
-        None, description="folder or hub name of a sentence-transformers model, or fake-<dimension> (default: MiniLM)"
+        default=None,
+        description="folder or hub name of a sentence-transformers model, or fake-<dimension> (default: MiniLM)",
     )
     model_id: str | None = Field(
-        None, pattern=r"^[\w.:/-]{1,200}$", description="name that clients use (default: from the model)"
+        default=None, pattern=r"^[\w.:/-]{1,200}$", description="name that clients use (default: from the model)"
     )
-    replicas: int = Field(1, ge=1, le=1000, description="copies of the model")
+    replicas: int = Field(default=1, ge=1, le=1000, description="copies of the model")
     num_cpus: float | None = Field(
-        None, gt=0, description="CPUs reserved for each copy (default: 1 reserved, the machine's shared by the copies)"
+        default=None,
+        gt=0,
+        description="CPUs reserved for each copy (default: 1 reserved, the machine's shared by the copies)",
     )
-    num_gpus: float = Field(0.0, ge=0, description="GPUs for each copy")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where num_gpus > 0, else cpu")
-    threads: int | None = Field(None, ge=1, description="CPU threads of each copy (default: from num_cpus)")
-    load_attempts: int = Field(3, ge=1, description="how often a copy that fails to load is started")
+    num_gpus: float = Field(default=0.0, ge=0, description="GPUs for each copy")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="auto: cuda where num_gpus > 0, else cpu"
+    )
+    threads: int | None = Field(default=None, ge=1, description="CPU threads of each copy (default: from num_cpus)")
+    load_attempts: int = Field(default=3, ge=1, description="how often a copy that fails to load is started")
 
     max_batch_size: int | None = Field(
-        None, ge=1, description=f"texts encoded together (default: {CPU_BATCH_SIZE} on CPU, {GPU_BATCH_SIZE} on GPU)"
+        default=None,
+        ge=1,
+        description=f"texts encoded together (default: {CPU_BATCH_SIZE} on CPU, {GPU_BATCH_SIZE} on GPU)",
     )
     batch_wait_s: float = Field(
-        0.0, ge=0, le=1, description="how long an idle copy waits for company; what arrives while it works is batched"
+        default=0.0,
+        ge=0,
+        le=1,
+        description="how long an idle copy waits for company; what arrives while it works is batched",
     )
-    max_ongoing_requests: int = Field(512, ge=1, description="requests held at once; more are answered 503")
-    max_queued_items: int = Field(8192, ge=1, description="texts of one kind that may wait; more are answered 503")
-    request_timeout_s: float = Field(60.0, gt=0, description="a request not answered by then is answered 503")
+    max_ongoing_requests: int = Field(default=512, ge=1, description="requests held at once; more are answered 503")
+    max_queued_items: int = Field(
+        default=8192, ge=1, description="texts of one kind that may wait; more are answered 503"
+    )
+    request_timeout_s: float = Field(default=60.0, gt=0, description="a request not answered by then is answered 503")
 
-    max_items: int = Field(512, ge=1, description="texts in one request")
-    max_characters: int = Field(100_000, ge=1, description="characters in one text (a model reads only the first)")
-    max_body_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="size of one request")
+    max_items: int = Field(default=512, ge=1, description="texts in one request")
+    max_characters: int = Field(
+        default=100_000, ge=1, description="characters in one text (a model reads only the first)"
+    )
+    max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024, description="size of one request")
 
     @model_validator(mode="after")
     def queue_holds_one_request(self) -> Self:
@@ -73,8 +87,8 @@ class EmbedderSettings(BaseModel):
 class ServerSettings(EmbedderSettings):
     """The application and the address of the server on this machine."""
 
-    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
-    port: int = Field(8901, ge=1, le=65535)
+    host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on")
+    port: int = Field(default=8901, ge=1, le=65535)
 
     @property
     def url(self) -> str:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from prodsim.plugin.errors import EmbedderError
 from .encoder import Encoded, InputType, ModelCard, unit_length
 from .model_files import content_revision, one_line, stay_offline
 from .settings import EmbedderSettings
+
+SMALL_BATCH_CHARACTERS = 500
 
 
 class SentenceTransformerEncoder:
@@ -28,15 +31,16 @@ class SentenceTransformerEncoder:
         Raises:
             EmbedderError: the model can't be loaded, or a GPU is asked for and there is none.
         """
-        threads = settings.threads_per_replica
-        os.environ["OMP_NUM_THREADS"] = str(threads)  # Ray sets 1 for actors that reserve no whole CPU
+        self.threads = settings.threads_per_replica
+        os.environ["OMP_NUM_THREADS"] = str(self.threads)  # Ray sets the number of CPUs that are reserved
+        # OpenMP's threads spin while they wait: where the engine shares the CPUs, that made queries ten times slower
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         stay_offline()
         import torch
         from sentence_transformers import SentenceTransformer
-        from transformers.utils.logging import disable_progress_bar
+        from transformers.utils import logging
 
-        disable_progress_bar()
-        torch.set_num_threads(threads)
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers is partly typed
         if settings.uses_gpu and not torch.cuda.is_available():
             raise EmbedderError("a GPU is asked for, but torch finds none: set num_gpus to 0 and device to auto or cpu")
         try:
@@ -61,9 +65,12 @@ class SentenceTransformerEncoder:
     def encode(self, texts: Sequence[str], input_type: InputType) -> Encoded:
         import torch
 
+        # threads that wait for each other cost a busy machine more than they bring to a few words
+        small = sum(map(len, texts)) < SMALL_BATCH_CHARACTERS
+        torch.set_num_threads(1 if small else self.threads)
         run = self.model.encode_query if input_type == "query" else self.model.encode_document
         # output_value=None also returns what the tokenizer made of the texts, which is counted for `usage`
-        rows = run(list(texts), batch_size=self.batch_size, show_progress_bar=False, output_value=None)
+        rows: Any = run(list(texts), batch_size=self.batch_size, show_progress_bar=False, output_value=None)
         vectors = torch.stack([row["sentence_embedding"] for row in rows]).float().cpu().numpy()
         if not np.isfinite(vectors).all():
             raise EmbedderError(f"model {self.card.id} gave vectors with values that are not numbers")

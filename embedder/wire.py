@@ -115,7 +115,7 @@ def refuse(param: str | None, message: str) -> NoReturn:
 
 def render_embeddings(model_id: str, embedded: Embedded, encoding_format: Format) -> bytes:
     """The answer's JSON. base64 holds little-endian float32, as OpenAI's does."""
-    rows: Sequence[Any] = embedded.vectors
+    rows: list[Any] = list(embedded.vectors)
     if encoding_format == "base64":
         rows = [base64.b64encode(row.tobytes()).decode() for row in embedded.vectors.astype("<f4")]
     data = [

@@ -37,8 +37,8 @@ TEXT_VECTORS = "text_vector_"
 class Account:
     """Where every row went: read = indexed + unchanged + rejected + duplicates.
 
-    `duplicates` are rows that a later row with the same SKU replaced. Of the indexed ones `embedded` got a new vector, the
-    others kept theirs.
+    `duplicates` are rows that a later row with the same SKU replaced. Of the indexed ones `embedded` got a new vector,
+    the others kept theirs.
     """
 
     read: int = 0
@@ -77,8 +77,11 @@ def load_rows(
     """Loads rows in order; the last row of a SKU wins. Only new or changed texts are embedded.
 
     Raises:
-        CatalogError: a column that the catalog reads is missing, or the source breaks off. EmbedderError: no vectors to be had. EngineError: the
-            engine does not take writes. What was indexed until then stays, and loading again does not embed it twice.
+        CatalogError: a column that the catalog reads is missing, or the source breaks off.
+        EmbedderError: no vectors to be had.
+        EngineError: the engine does not take writes.
+
+    What was indexed until then stays, and loading again does not embed it twice.
     """
     account = Account()
     seen: dict[str, bool] = {}  # SKU: was its last row written (True) or found unchanged (False)

@@ -98,7 +98,9 @@ def check_bundle(client: OpenSearch, settings: Settings, model: TextModel | None
         yield Finding("bundle", "fail" if state["state"] == "blocked" else "warn", state["problem"])
     else:
         names = ", ".join(f"{row['kind']} {row['name']}" for row in state["pending"])
-        yield Finding("bundle", "fail" if state["state"] == "missing" else "warn", f"{state['state']}: {names}; {repair}")
+        yield Finding(
+            "bundle", "fail" if state["state"] == "missing" else "warn", f"{state['state']}: {names}; {repair}"
+        )
 
 
 def check_catalog(client: OpenSearch, index: ProductIndex, model: TextModel | None) -> Iterator[Finding]:

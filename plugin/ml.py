@@ -135,7 +135,7 @@ def wait_deployed(client: OpenSearch, model_id: str, name: str) -> None:
 
 
 def wait_found(client: OpenSearch, names: Collection[str]) -> None:
-    """Until `find` sees new models: their index refreshes once a second, and a second setup must not make them twice."""
+    """Until `find` sees new models: their index refreshes once a second, and setup must not make them twice."""
     deadline = time.monotonic() + DEPLOY_TIMEOUT_S
     while time.monotonic() < deadline:
         states = {model.name: model.state for model in find(client, "models")}

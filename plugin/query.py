@@ -35,9 +35,9 @@ Vector = Sequence[float]
 class Filters(TypedDict, total=False):
     """What both calls take beside their question.
 
-    `category` and `brand` are one value or several (any of them). `sort` is a field (ascending), `{"price": "desc"}` or a
-    list of either; without it the best match is first. `facets` is True for the usual ones, or a list of fields. `fields`
-    names the product fields to return.
+    `category` and `brand` are one value or several (any of them). `sort` is a field (ascending), `{"price": "desc"}` or
+    a list of either; without it the best match is first. `facets` is True for the usual ones, or a list of fields.
+    `fields` names the product fields to return.
     """
 
     size: int

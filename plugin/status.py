@@ -29,7 +29,12 @@ def status(client: OpenSearch, settings: Settings, embedder: EmbedderClient) -> 
     cluster = inspect_cluster(client)
     model, embedder_state = ask_embedder(settings, embedder)
     return {
-        "engine": {"url": settings.engine_url, "cluster": cluster.name, "version": cluster.version, "mode": cluster.mode},
+        "engine": {
+            "url": settings.engine_url,
+            "cluster": cluster.name,
+            "version": cluster.version,
+            "mode": cluster.mode,
+        },
         "embedder": embedder_state,
         "bundle": bundle_state(client, settings, model),
         "catalogs": [catalog_state(client, index, model) for index in product_indexes(client)],
@@ -76,10 +81,7 @@ def as_row(change: Change) -> dict[str, str]:
 
 def catalog_state(client: OpenSearch, index: ProductIndex, model: TextModel | None) -> dict[str, Any]:
     """One index: its products, and how many of them have no vector of its model."""
-    if model is None:
-        freshness = "unknown"
-    else:
-        freshness = "current" if model == index.model else "stale"
+    freshness = "unknown" if model is None else "current" if model == index.model else "stale"
     with engine_errors(f"counting products of {index.name}"):
         products = int(client.count(index=index.name)["count"])
         without = {"query": {"bool": {"must_not": [{"term": {"prodsim.model": index.model.stamp}}]}}}
@@ -93,5 +95,3 @@ def catalog_state(client: OpenSearch, index: ProductIndex, model: TextModel | No
         "dimension": index.model.dimension,
         "vectors": freshness,
     }
-
-

@@ -19,21 +19,25 @@ from .options import Alias, DryRun, EmbedderUrl, EngineUrl, Json
 
 if TYPE_CHECKING:
     from prodsim.loaders.load import Account
-    from prodsim.plugin.catalogs import Outcome, Rows
+    from prodsim.plugin.catalogs import Outcome
 
 CatalogFile = Annotated[
     Path | None, typer.Option("--catalog", metavar="FILE", help="catalog.yaml: which column is which product field.")
 ]
 Format = Annotated[
-    str | None, typer.Option("--format", metavar="NAME", help="csv, ndjson, json or yaml (default: by the file's name).")
+    str | None,
+    typer.Option("--format", metavar="NAME", help="csv, ndjson, json or yaml (default: by the file's name)."),
 ]
 RejectsPath = Annotated[
-    Path | None, typer.Option("--rejects", metavar="FILE", help="Where rejected rows go (default: NAME.rejects.ndjson).")
+    Path | None,
+    typer.Option("--rejects", metavar="FILE", help="Where rejected rows go (default: NAME.rejects.ndjson)."),
 ]
 
 
 def load(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, TSV, NDJSON, JSON or YAML, or one of them gzipped.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV, TSV, NDJSON, JSON or YAML, or one of them gzipped.")
+    ],
     catalog: CatalogFile = None,
     alias: Alias = None,
     format: Format = None,
@@ -57,7 +61,9 @@ def load(
 
 
 def reindex(
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Build from this file; without one, copy.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Build from this file; without one, copy.")
+    ] = None,
     catalog: CatalogFile = None,
     alias: Alias = None,
     format: Format = None,
@@ -95,9 +101,7 @@ def reindex(
 
 
 @contextmanager
-def open_rows(
-    file: Path | None, catalog: Path | None, format: str | None, rejects: Path | None
-) -> Iterator[Any]:
+def open_rows(file: Path | None, catalog: Path | None, format: str | None, rejects: Path | None) -> Iterator[Any]:
     """The rows of a file ready to load, or None without a file; the rejects file is closed at the end."""
     if file is None:
         if catalog:
@@ -158,8 +162,9 @@ def show_outcome(outcome: Outcome, alias: str, json: bool) -> None:
         )
     else:
         output.result(
-            f"{alias} ({outcome.index}): {account.read} read = {account.indexed} indexed + {account.unchanged} unchanged "
-            f"+ {account.rejected} rejected + {account.duplicates} duplicates; {account.embedded} embedded"
+            f"{alias} ({outcome.index}): {account.read} read = {account.indexed} indexed "
+            f"+ {account.unchanged} unchanged + {account.rejected} rejected + {account.duplicates} duplicates; "
+            f"{account.embedded} embedded"
         )
         if outcome.previous:
             output.result(f"before: {outcome.previous}, kept for 'prodsim-admin reindex --alias {alias} --rollback'")

@@ -1,5 +1,150 @@
 """`prodsim-admin embedder`: the service that turns texts into vectors."""
 
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
 import typer
 
+from prodsim.plugin.config import Settings, load_settings
+
+from . import output
+from .options import Json
+
+if TYPE_CHECKING:
+    from prodsim.embedder.settings import ServerSettings
+
 app = typer.Typer(help="The embedder: texts in, vectors out.", no_args_is_help=True)
+
+Model = Annotated[
+    str | None,
+    typer.Option(metavar="MODEL", help="Folder or hub name of a sentence-transformers model, or fake-<dimension>."),
+]
+ModelId = Annotated[str | None, typer.Option(metavar="NAME", help="The name that clients use (default: the model's).")]
+Replicas = Annotated[int | None, typer.Option(min=1, help="Copies of the model (setting: embedder_replicas).")]
+NumGpus = Annotated[float | None, typer.Option(min=0, help="GPUs for each copy (setting: embedder_num_gpus).")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of each copy (default: its share of the CPUs).")]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Texts encoded together (default: 16, on a GPU 128).")]
+Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")]
+Port = Annotated[
+    int | None, typer.Option(min=1, max=65535, help="Port to listen on (default: the one in embedder_url).")
+]
+
+
+@app.command()
+def serve(
+    model: Model = None,
+    model_id: ModelId = None,
+    replicas: Replicas = None,
+    num_gpus: NumGpus = None,
+    threads: Threads = None,
+    max_batch_size: BatchSize = None,
+    host: Host = "127.0.0.1",
+    port: Port = None,
+) -> None:
+    """Run the embedder until Ctrl-C or SIGTERM."""
+    from prodsim.embedder.server import serve_until_stopped
+
+    settings = load_settings(embedder_model=model, embedder_replicas=replicas, embedder_num_gpus=num_gpus)
+    serve_until_stopped(server_settings(settings, model_id, threads, max_batch_size, host, port), output.note)
+
+
+@app.command()
+def up(
+    model: Model = None,
+    model_id: ModelId = None,
+    replicas: Replicas = None,
+    num_gpus: NumGpus = None,
+    threads: Threads = None,
+    max_batch_size: BatchSize = None,
+    host: Host = "127.0.0.1",
+    port: Port = None,
+    as_json: Json = False,
+) -> None:
+    """Start the embedder in the background of this machine and wait until it is ready."""
+    from prodsim.embedder import local
+
+    settings = load_settings(embedder_model=model, embedder_replicas=replicas, embedder_num_gpus=num_gpus)
+    wanted = server_settings(settings, model_id, threads, max_batch_size, host, port)
+    output.note(f"starting the embedder at {wanted.url}; its log is {local.log_file(settings.home)}")
+    started = local.start(settings.home, wanted)
+    running = started.running
+    if as_json:
+        output.result_json(
+            {"url": running.url, "model": running.model_id, "was_up": started.was_up, "seconds": started.seconds}
+        )
+    elif started.was_up:
+        output.result(f"embedder with model {running.model_id} was up at {running.url}")
+    else:
+        output.result(f"embedder with model {running.model_id} ready at {running.url} after {started.seconds:.1f} s")
+
+
+@app.command()
+def down() -> None:
+    """Stop the embedder that `up` started, with all its processes."""
+    from prodsim.embedder import local
+
+    running = local.stop(load_settings().home)
+    output.result(f"embedder at {running.url} stopped" if running else "no embedder of `up` is running")
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Show the embedder of `up`, and what answers at embedder_url."""
+    from prodsim.embedder.status import embedder_status
+
+    settings = load_settings()
+    found = embedder_status(settings.home, settings.embedder_url)
+    if as_json:
+        output.result_json(found)
+        return
+    output.result(f"{found.url}  {'ready' if found.ready else found.problem}")
+    if found.models:
+        output.table([vars(model) for model in found.models], ["id", "dimension", "max_tokens", "revision"])
+    if found.pid is None:
+        output.result("started elsewhere" if found.ready else "none started with 'prodsim-admin embedder up'")
+    else:
+        minutes = (time.time() - (found.started or time.time())) / 60
+        output.result(
+            f"process {found.pid} and {found.processes - 1} more, "
+            f"{found.memory_bytes / 1e6:.0f} MB, up for {minutes:.0f} min"
+        )
+
+
+@app.command()
+def logs(
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last lines.")] = 50,
+) -> None:
+    """Show the end of the log of the embedder that `up` started."""
+    from prodsim.embedder import local
+
+    home = load_settings().home
+    tail = local.log_tail(home, lines)
+    if not tail:
+        output.note(f"nothing in {local.log_file(home)} yet")
+    for line in tail:
+        output.result(line)
+
+
+def server_settings(
+    settings: Settings,
+    model_id: str | None,
+    threads: int | None,
+    max_batch_size: int | None,
+    host: str,
+    port: int | None,
+) -> ServerSettings:
+    from prodsim.embedder.settings import ServerSettings
+
+    return ServerSettings(
+        model=settings.embedder_model,
+        model_id=model_id,
+        replicas=settings.embedder_replicas,
+        num_gpus=settings.embedder_num_gpus,
+        threads=threads,
+        max_batch_size=max_batch_size,
+        host=host,
+        port=port or urlsplit(settings.embedder_url).port or 8901,
+    )

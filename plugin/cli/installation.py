@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 
 def setup(
-    alias: Alias = None, engine_url: EngineUrl = None, embedder_url: EmbedderUrl = None, dry_run: DryRun = False, json: Json = False
+    alias: Alias = None,
+    engine_url: EngineUrl = None,
+    embedder_url: EmbedderUrl = None,
+    dry_run: DryRun = False,
+    json: Json = False,
 ) -> None:
     """Install the bundle: templates, pipelines, connectors. Safe to repeat; products are never touched."""
     from prodsim.plugin.setup import setup as install
@@ -43,7 +47,9 @@ def uninstall(
     show_changes(remove(client, dry_run=dry_run), json)
 
 
-def status(alias: Alias = None, engine_url: EngineUrl = None, embedder_url: EmbedderUrl = None, json: Json = False) -> None:
+def status(
+    alias: Alias = None, engine_url: EngineUrl = None, embedder_url: EmbedderUrl = None, json: Json = False
+) -> None:
     """What is installed, what it serves, and what is stale."""
     from prodsim.plugin.client import connect
     from prodsim.plugin.status import status as look
@@ -59,7 +65,9 @@ def status(alias: Alias = None, engine_url: EngineUrl = None, embedder_url: Embe
         show_status(state)
 
 
-def doctor(alias: Alias = None, engine_url: EngineUrl = None, embedder_url: EmbedderUrl = None, json: Json = False) -> None:
+def doctor(
+    alias: Alias = None, engine_url: EngineUrl = None, embedder_url: EmbedderUrl = None, json: Json = False
+) -> None:
     """Check every part of the query path. Exit code 3 when something fails."""
     from prodsim.plugin.client import connect
     from prodsim.plugin.doctor import doctor as examine

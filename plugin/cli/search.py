@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 Size = Annotated[int, typer.Option("--size", "-n", min=1, max=1000, help="Hits on a page.")]
 Offset = Annotated[int, typer.Option("--from", min=0, help="Hits to skip.")]
-Category = Annotated[list[str] | None, typer.Option("--category", help="Only this category; repeat for any of several.")]
+Category = Annotated[
+    list[str] | None, typer.Option("--category", help="Only this category; repeat for any of several.")
+]
 Brand = Annotated[list[str] | None, typer.Option("--brand", help="Only this brand; repeat for any of several.")]
 PriceMin = Annotated[float | None, typer.Option("--price-min", help="Not cheaper than this.")]
 PriceMax = Annotated[float | None, typer.Option("--price-max", help="Not dearer than this.")]
@@ -115,7 +117,11 @@ def show(result: Result, json: bool) -> None:
     if json:
         return output.result_json(result)
     rows = [
-        {"score": f"{hit.score:.3f}", "sku": hit.sku, **{name: hit.product.get(name) for name in ("title", "price", "stock")}}
+        {
+            "score": f"{hit.score:.3f}",
+            "sku": hit.sku,
+            **{name: hit.product.get(name) for name in ("title", "price", "stock")},
+        }
         for hit in result
     ]
     output.table(rows, ["score", "sku", "title", "price", "stock"])

@@ -140,6 +140,8 @@ def configure(instance: Instance, recipe: Recipe, record: Record, account: Accou
     shutil.rmtree(instance.tmp, ignore_errors=True)
     for folder in (instance.config, instance.data, instance.logs, instance.tmp):
         folder.mkdir(exist_ok=True)
+    for unfinished in instance.config.glob("*.tmp"):  # a keystore that a start cut short left fails every later start
+        unfinished.unlink()
     settings = {
         **recipe.settings,
         "node.name": "prodsim",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 from prodsim.plugin.errors import LocalEngineError, NotFound
 
 from . import logs, ports, process
-from .account import account_for_engine, require_access
+from .account import Account, account_for_engine, require_access
 from .install import ensure_installed, make_folders
 from .instance import DEFAULT_HEAP, Instance, Record, configure, heap_bytes, instance_for, instances_folder
 from .java_package import find_or_install_java
@@ -61,8 +62,8 @@ def start_engine(
     require_free(home, port)
     account = account_for_engine(user, say)
     java = find_or_install_java(recipe.java, account, recipe.version, say)
+    prepare(home, account)
     software = ensure_installed(recipe, home, downloads, say)
-    require_access(account, software)
     with lock_port(home, port, say):
         engine = running_engine(home, wanted, port, heap, user)
         if engine is not None:
@@ -90,6 +91,15 @@ def start_engine(
             child = process.spawn(wanted, recipe, record, software, java, account)
             wait_until_up(wanted, recipe, port, timeout_s, log_offset_bytes, child)
         return described(wanted, was_running=False)
+
+
+def prepare(home: Path, account: Account) -> None:
+    """Raises LocalEngineError unless `home` can be made and `account` can enter it."""
+    try:
+        make_folders(home)
+    except OSError as error:
+        raise LocalEngineError(f"{home} can't be made ({error}): name another folder in PRODSIM_HOME") from None
+    require_access(account, home)
 
 
 @contextlib.contextmanager
@@ -127,6 +137,8 @@ def wait_until_up(
 
     def still_starting() -> None:
         code = child.poll() if child else None
+        if code in (-signal.SIGTERM, 128 + signal.SIGTERM):
+            raise LocalEngineError(f"the engine {instance.name} was stopped from elsewhere while it was starting")
         if code is not None or process.find_process(instance) is None:
             raise LocalEngineError(
                 f"the engine {instance.name} stopped while starting ({describe_exit(code)}):"

@@ -14,9 +14,12 @@ from prodsim.plugin.errors import NotFound
 from .instance import Instance, known_instances
 
 POLL_S = 0.25
-PROBLEM = re.compile(r"Exception|\bError\b|ERROR|FATAL|^Invalid|^Unrecognized")
+PROBLEM = re.compile(r"Exception|\bError\b|ERROR|FATAL|\bfailed\b|^Invalid|^Unrecognized")
 STACK_FRAME = re.compile(r"^\s+at |^\s*\.\.\. \d+ more")
-UNINTERESTING = re.compile(r"^WARNING: |A fatal exception has occurred|Could not create the Java Virtual Machine")
+UNINTERESTING = re.compile(
+    r"\]\[(INFO|WARN) ?\]|^WARNING: |A fatal exception has|Could not create the Java Virtual Machine"
+)
+LABEL = re.compile(r"^(Caused by|Likely root cause|Exception in thread \"[^\"]*\"|#):? ")
 
 
 def log_of(instance: Instance) -> Path | None:
@@ -83,11 +86,11 @@ def startup_problem(instance: Instance, log_offset_bytes: int) -> str:
         with instance.log_file.open("rb") as file:
             file.seek(log_offset_bytes)
             lines = problems(file.read().decode("utf-8", "replace"))
-    causes = [line for line in lines if line.startswith("Caused by: ")]
+    causes = [line for line in lines if line.startswith(("Caused by: ", "Likely root cause: "))]
     if not lines and instance.console_file.exists():
         lines = problems(instance.console_file.read_text(encoding="utf-8", errors="replace"))
     shown = (causes or lines)[-1:] or ["it left no message"]
-    return " ".join(shown[0].removeprefix("Caused by: ").split())[:400]
+    return " ".join(LABEL.sub("", shown[0]).split())[:400].rstrip(".")
 
 
 def problems(text: str) -> list[str]:

@@ -11,6 +11,8 @@ from prodsim.plugin.errors import LocalEngineError
 
 POLL_S = 0.1
 PROBE_NAME = "prodsim-engine-up-probe"
+SEARCH = "/_search?size=0"
+SHARDS_FAILED = "search_phase_execution_exception"
 CONNECTORS = "/_plugins/_ml/connectors"
 
 
@@ -24,7 +26,7 @@ def wait_until_ready(url: str, with_ml_commons: bool, still_starting: Callable[[
         LocalEngineError: not ready within `timeout_s`; the message has the last answer.
     """
     give_up = time.monotonic() + timeout_s
-    checks = [search_answers, cluster_recovered, *([connector_is_accepted] if with_ml_commons else [])]
+    checks = [search_answers, *([connector_is_accepted] if with_ml_commons else [])]
     with httpx.Client(base_url=url, timeout=10.0) as client:
         for check in checks:
             while (problem := attempt(check, client)) is not None:
@@ -49,23 +51,27 @@ class NotYet(Exception):
     """The engine answers, and says that it is not there yet."""
 
 
-def cluster_recovered(client: httpx.Client) -> None:
-    """Every shard that can start has started.
-
-    The engine itself waits some seconds for what it can reach. A red index that nothing is being done about after
-    that, because its files are damaged, does not hold `up` back: `status` shows it.
-    """
-    response = client.get("/_cluster/health", params={"wait_for_status": "yellow", "timeout": "3s"})
-    if response.status_code != 408:  # the engine's answer to a wait that ran out
-        response.raise_for_status()
-    health = response.json()
-    if health["status"] == "red" and (health["initializing_shards"] or health["number_of_pending_tasks"]):
-        raise NotYet("shards are still starting")
-
-
 def search_answers(client: httpx.Client) -> None:
-    """Raises until the cluster's state is loaded; before that its health says nothing about the indices to come."""
-    client.post("/_search", json={"size": 0}, params={"allow_partial_search_results": "true"}).raise_for_status()
+    """Every shard that can start has started, and a search over all of them is answered.
+
+    Before the cluster's state is loaded its health says nothing about the indices to come, but a search is refused.
+    After that the engine itself waits some seconds for what it can reach. A red index that nothing is being done about
+    then, because its files are damaged, does not hold `up` back.
+    """
+    refuse(client.post(SEARCH), but_not=SHARDS_FAILED)
+    health = client.get("/_cluster/health", params={"wait_for_status": "yellow", "timeout": "3s"})
+    if health.status_code != 408:  # the engine's answer to a wait that ran out
+        refuse(health)
+    shards = health.json()
+    if shards["status"] == "red" and (shards["initializing_shards"] or shards["number_of_pending_tasks"]):
+        raise NotYet("shards are still starting")
+    refuse(client.post(SEARCH), but_not=SHARDS_FAILED if shards["status"] == "red" else None)
+
+
+def refuse(response: httpx.Response, but_not: str | None = None) -> None:
+    """Raises httpx.HTTPStatusError for an error, unless it is of the engine's error type `but_not`."""
+    if response.is_error and (but_not is None or f'"{but_not}"' not in response.text):
+        response.raise_for_status()
 
 
 def connector_is_accepted(client: httpx.Client) -> None:

@@ -1,0 +1,183 @@
+"""The embedder as the rest of prodsim calls it: models, readiness, texts to vectors."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from prodsim.plugin.errors import EmbedderError
+
+from .transport import Transport
+
+CHUNK_CHARACTERS = 1_000_000
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that the embedder serves. `revision` changes whenever its vectors might."""
+
+    id: str
+    dimension: int
+    revision: str
+    max_tokens: int
+    max_items: int = 256
+
+
+class EmbedderClient:
+    """Calls one embedder. Use as a context manager, or call `close`.
+
+    `timeout_s` bounds each HTTP exchange with its retries. Every method raises EmbedderUnreachable where nothing
+    answers, EmbedderNotReady where a model is still loading or overloaded by then, and EmbedderError where the answer
+    is a refusal or nonsense; each is one line that names the embedder.
+    """
+
+    def __init__(self, url: str, timeout_s: float = 60.0) -> None:
+        self.url = url.rstrip("/")
+        self.transport = Transport(self.url, timeout_s)
+        self.known: list[Model] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.transport.close()
+
+    def ready(self) -> bool:
+        """Whether all its models are loaded. False, not an error, where nothing answers."""
+        return self.transport.readiness() is None
+
+    def require_ready(self) -> None:
+        """Returns at once where the embedder is ready.
+
+        Raises:
+            EmbedderUnreachable, EmbedderNotReady: it is not.
+        """
+        problem = self.transport.readiness()
+        if problem is not None:
+            raise problem
+
+    def models(self) -> list[Model]:
+        """The models it serves, asked for anew."""
+        answer = self.transport.call("GET", "/v1/models")
+        try:
+            self.known = [read_model(entry) for entry in answer["data"]]
+        except (KeyError, TypeError, ValueError):
+            raise EmbedderError(f"{self.url} does not answer as a prodsim embedder does: check embedder_url") from None
+        return self.known
+
+    def model(self, name: str | None = None) -> Model:
+        """The named model; without a name the only one.
+
+        Raises:
+            EmbedderError: there is no such model, or there are several and none is named.
+        """
+        models = self.models()
+        found = [model for model in models if name in (None, model.id)]
+        if len(found) == 1:
+            return found[0]
+        there = ", ".join(model.id for model in models) or "none"
+        if name is None:
+            raise EmbedderError(f"the embedder at {self.url} serves several models, name one: {there}")
+        raise EmbedderError(f"the embedder at {self.url} does not serve model {name!r}: there is {there}")
+
+    def embed(
+        self, texts: Sequence[str], input_type: Literal["query", "passage"], model: str | None = None
+    ) -> tuple[Float32, Float32]:
+        """Vectors float32 (n, dimension), each of length 1, and weights float32 (n,), 0 for texts that mean nothing.
+
+        Long lists travel in several requests.
+        """
+        served = self.cached_model(model)
+        vectors = np.empty((len(texts), served.dimension), dtype=np.float32)
+        weights = np.empty(len(texts), dtype=np.float32)
+        for start, end in chunks(texts, served.max_items):
+            vectors[start:end], weights[start:end] = self.embed_chunk(texts[start:end], input_type, served)
+        return vectors, weights
+
+    def cached_model(self, name: str | None) -> Model:
+        for model in self.known or []:
+            if name == model.id or (name is None and len(self.known or []) == 1):
+                return model
+        return self.model(name)
+
+    def embed_chunk(
+        self, texts: Sequence[str], input_type: Literal["query", "passage"], model: Model
+    ) -> tuple[Float32, Float32]:
+        body = {"input": list(texts), "model": model.id, "input_type": input_type, "encoding_format": "base64"}
+        try:
+            content = orjson.dumps(body)
+        except orjson.JSONEncodeError:
+            raise EmbedderError(f"a text can't be sent to {self.url}: texts must be valid Unicode strings") from None
+        answer = self.transport.call("POST", "/v1/embeddings", content)
+        try:
+            return read_embeddings(answer, len(texts), model)
+        except (KeyError, TypeError, ValueError, binascii.Error) as error:
+            raise EmbedderError(f"the embedder at {self.url} gave a wrong answer: {error}") from None
+
+
+def chunks(texts: Sequence[str], max_items: int) -> Iterator[tuple[int, int]]:
+    """Ranges of at most max_items texts and about CHUNK_CHARACTERS characters."""
+    start = characters = 0
+    for position, text in enumerate(texts):
+        if position > start and (position - start == max_items or characters + len(text) > CHUNK_CHARACTERS):
+            yield start, position
+            start, characters = position, 0
+        characters += len(text)
+    if start < len(texts):
+        yield start, len(texts)
+
+
+def read_model(entry: dict[str, Any]) -> Model:
+    model = Model(
+        id=str(entry["id"]),
+        dimension=int(entry["dimension"]),
+        revision=str(entry["revision"]),
+        max_tokens=int(entry["max_tokens"]),
+        max_items=int(entry.get("max_items", Model.max_items)),
+    )
+    if model.dimension < 1 or model.max_items < 1:
+        raise ValueError("a model has a dimension and takes texts")
+    return model
+
+
+def read_embeddings(answer: Any, count: int, model: Model) -> tuple[Float32, Float32]:
+    """Vectors and weights, in order of the texts.
+
+    Raises:
+        ValueError, KeyError, TypeError: the answer is not the one to `count` texts.
+    """
+    data = answer["data"]
+    if not isinstance(data, list) or len(data) != count:
+        raise ValueError(f"{len(data)} vectors for {count} texts")
+    if sorted(entry["index"] for entry in data) != list(range(count)):
+        raise ValueError("its vectors are not numbered as the texts are")
+    data = sorted(data, key=lambda entry: entry["index"])
+    rows = [read_vector(entry["embedding"]) for entry in data]
+    if any(len(row) != model.dimension for row in rows):
+        lengths = ", ".join(str(length) for length in sorted({len(row) for row in rows}))
+        raise ValueError(f"vectors of {lengths} dimensions, model {model.id} has {model.dimension}")
+    vectors = np.stack(rows)
+    weights = np.array([float(entry["weight"]) for entry in data], dtype=np.float32)
+    if not np.isfinite(vectors).all() or not np.isfinite(weights).all():
+        raise ValueError("a vector has values that are not numbers")
+    return vectors, weights
+
+
+def read_vector(value: Any) -> Float32:
+    if isinstance(value, str):
+        return np.frombuffer(base64.b64decode(value, validate=True), dtype="<f4").astype(np.float32)
+    return np.array(value, dtype=np.float32)

@@ -1,0 +1,182 @@
+"""The embedder in the background of this machine: start, find, stop. Its files are in `<home>/embedder`."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from prodsim.plugin.errors import EmbedderError
+
+from .__main__ import ERROR_PREFIX
+from .client import EmbedderClient
+from .model_files import public_id
+from .processes import MARK, environment, is_alive, marked, signal_process, stop_marked
+from .server import prepare
+from .settings import ServerSettings
+
+STOP_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """An embedder that `start` left running. `started` is Unix seconds; `mark` is in its processes' environment."""
+
+    pid: int
+    mark: str
+    url: str
+    model_id: str
+    started: float
+
+    def process_ids(self) -> list[int]:
+        return marked(self.mark)
+
+
+@dataclass(frozen=True)
+class Started:
+    running: Running
+    was_up: bool
+    seconds: float
+
+
+def log_file(home: Path) -> Path:
+    return home / "embedder" / "embedder.log"
+
+
+def start(home: Path, settings: ServerSettings, timeout_s: float = 300.0) -> Started:
+    """An embedder on this machine that is ready, the one that runs already or a new one.
+
+    Raises:
+        EmbedderError: another model runs, or the new one does not become ready; nothing of it is left then.
+    """
+    began = time.monotonic()
+    with locked(home):
+        running = find(home)
+        was_up = running is not None
+        if running is None:
+            running = spawn(home, settings)
+        else:
+            check_same(running, settings)
+    try:
+        wait_until_ready(home, running, timeout_s)
+    except BaseException:  # an interrupted start must not leave half an embedder
+        if not was_up:
+            stop(home)
+        raise
+    return Started(running, was_up, time.monotonic() - began)
+
+
+def spawn(home: Path, settings: ServerSettings) -> Running:
+    prepared = prepare(settings)
+    log = log_file(home)
+    if log.exists():
+        log.replace(log.with_suffix(".log.1"))
+    mark = secrets.token_hex(8)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "prodsim.embedder", prepared.model_dump_json()],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=log.parent,
+            env={**os.environ, MARK: mark},
+            start_new_session=True,
+        )
+    running = Running(process.pid, mark, prepared.url, prepared.model_id or "", time.time())
+    state_file(home).write_text(json.dumps(asdict(running)))
+    return running
+
+
+def wait_until_ready(home: Path, running: Running, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    with EmbedderClient(running.url) as client:
+        while not client.ready():
+            reap(running.pid)
+            if not is_alive(running.pid):
+                raise EmbedderError(failure(home))
+            if time.monotonic() > deadline:
+                raise EmbedderError(f"the embedder is not ready after {timeout_s:g} s: see {log_file(home)}")
+            time.sleep(0.1)
+
+
+def check_same(running: Running, settings: ServerSettings) -> None:
+    prepared_id = public_id(settings.model, settings.model_id)
+    if (running.model_id, running.url) != (prepared_id, settings.url):
+        raise EmbedderError(
+            f"an embedder with model {running.model_id} runs at {running.url}: "
+            "stop it first with 'prodsim-admin embedder down'"
+        )
+
+
+def failure(home: Path) -> str:
+    """Why the last start failed, from the end of its log."""
+    lines = [line for line in log_tail(home, 200) if line.strip()]
+    errors = [line.removeprefix(ERROR_PREFIX) for line in lines if line.startswith(ERROR_PREFIX)]
+    return errors[-1] if errors else f"the embedder stopped while it started: see {log_file(home)}"
+
+
+def log_tail(home: Path, count: int) -> list[str]:
+    """The last lines of the log; none where there is no log yet."""
+    try:
+        return log_file(home).read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
+    except FileNotFoundError:
+        return []
+
+
+def stop(home: Path) -> Running | None:
+    """What was stopped, with every process of it gone; None where nothing ran."""
+    with locked(home):
+        running = find(home)
+        if running is not None:
+            signal_process(running.pid, signal.SIGTERM)
+            deadline = time.monotonic() + STOP_TIMEOUT_S
+            while is_alive(running.pid) and time.monotonic() < deadline:
+                time.sleep(0.05)
+                reap(running.pid)
+            stop_marked(running.mark)
+        state_file(home).unlink(missing_ok=True)
+    return running
+
+
+def find(home: Path) -> Running | None:
+    """The embedder that `start` left running under this home, ready or not."""
+    try:
+        running = Running(**json.loads(state_file(home).read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    # another process may have got the id meanwhile: only ours has the mark
+    ours = f"{MARK}={running.mark}".encode() in environment(running.pid)
+    return running if ours and is_alive(running.pid) else None
+
+
+def state_file(home: Path) -> Path:
+    return home / "embedder" / "running.json"
+
+
+@contextmanager
+def locked(home: Path) -> Iterator[None]:
+    """One start or stop at a time."""
+    folder = home / "embedder"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise EmbedderError(f"can't write to {folder} ({error.strerror}): set home to a folder of yours") from None
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def reap(pid: int) -> None:
+    """Takes note of a child's end, where it is this process's child."""
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)

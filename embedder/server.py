@@ -1,0 +1,181 @@
+"""The embedder in the foreground: a private Ray on this machine, and the Serve application on it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from prodsim.plugin.errors import EmbedderError
+
+from .model_files import check_model_folder, find_model, stay_offline
+from .processes import MARK, stop_marked
+from .settings import ServerSettings
+
+OBJECT_STORE_BYTES = 128 * 1024 * 1024
+KEEP_ALIVE_S = 300  # longer than the engine's connector keeps an idle connection
+
+# What would lead Ray to another cluster, or to a hub, a proxy or files of the user's that are none of its business.
+FOREIGN = ["RAY_ADDRESS", "RAY_NAMESPACE", "RAY_TMPDIR", "RAY_RUNTIME_ENV_HOOK", "RAY_JOB_CONFIG_JSON_ENV_VAR"]
+PROXIES = ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
+
+
+def serve_until_stopped(settings: ServerSettings, say: Callable[[str], None]) -> None:
+    """Runs the embedder until SIGINT or SIGTERM; then no process of it is left.
+
+    Raises:
+        EmbedderError: the model, the port or a GPU is not to be had, or Ray does not start.
+    """
+    started = time.monotonic()
+    mark = os.environ.setdefault(MARK, secrets.token_hex(8))
+    try:
+        with stopped_by_signals():
+            prepared = prepare(settings)
+            with private_ray(prepared):
+                say(f"loading model {prepared.model_id}")
+                deploy(prepared)
+                say(f"embedder ready at {prepared.url} after {time.monotonic() - started:.1f} s")
+                while True:
+                    signal.pause()
+    except Stopped:
+        say("embedder stopped")
+    finally:
+        stop_marked(mark)
+
+
+class Stopped(BaseException):
+    """SIGINT or SIGTERM arrived."""
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    heed_signals()
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def heed_signals() -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
+        for heard in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(heard, signal.SIG_IGN)  # once is enough: a second Ctrl-C must not cut the clean-up short
+        raise Stopped
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+
+
+def prepare(settings: ServerSettings) -> ServerSettings:
+    """The settings with the model's folder and id filled in, after all checks that need no Ray.
+
+    Raises:
+        EmbedderError: see `serve_until_stopped`.
+    """
+    source = find_model(settings.model, settings.model_id)
+    if source.folder is not None:
+        check_model_folder(source.folder)
+    check_port_free(settings.host, settings.port)
+    folder = str(source.folder) if source.folder else settings.model
+    return settings.model_copy(update={"model": folder, "model_id": source.id, "load_attempts": 1})
+
+
+def check_port_free(host: str, port: int) -> None:
+    """Serve listens with SO_REUSEPORT, so two servers could share a port unnoticed: this bind does not."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise EmbedderError(f"can't listen on {host} port {port} ({error.strerror}): choose another --port") from None
+
+
+@contextmanager
+def private_ray(settings: ServerSettings) -> Iterator[None]:
+    """A Ray of our own: on the loopback interface, without dashboard, usage statistics and other people's settings."""
+    for name in [*FOREIGN, *PROXIES]:
+        os.environ.pop(name, None)
+    stay_offline()
+    os.environ.update(
+        RAY_USAGE_STATS_ENABLED="0",
+        RAY_AUTH_MODE="token",  # a token for this run: without one Ray leaves its own in the home folder
+        RAY_AUTH_TOKEN=secrets.token_hex(32),
+        RAY_ENABLE_UV_RUN_RUNTIME_ENV="0",
+        RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
+    )
+    # Ray puts sockets below this folder, and a socket's path may have 107 characters
+    folder = tempfile.mkdtemp(prefix="prodsim-", dir="/tmp")
+    try:
+        import ray
+
+        start_ray(folder, settings)
+        heed_signals()  # Ray set a handler of its own
+        yield
+    finally:
+        ray.shutdown()
+        stop_marked(os.environ[MARK])
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def start_ray(folder: str, settings: ServerSettings) -> None:
+    import ray
+
+    try:
+        ray.init(
+            address="local",
+            num_cpus=math.ceil(settings.replicas * (settings.num_cpus or 1)) + 1,
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            logging_level=logging.WARNING,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=folder,
+        )
+    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        raise EmbedderError(f"Ray does not start: {' '.join(str(error).split())[:300]}") from None
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray is partly typed
+    gpus = resources.get("GPU", 0)
+    if gpus < settings.replicas * settings.num_gpus:
+        raise EmbedderError(
+            f"{settings.replicas} replicas of {settings.num_gpus:g} GPUs are asked for, Ray finds {gpus:g} here: "
+            "lower --num-gpus or --replicas"
+        )
+
+
+def deploy(settings: ServerSettings) -> None:
+    from ray import serve
+
+    from .app import QUIET, build_app
+
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    serve.start(
+        proxy_location="HeadOnly",
+        http_options={"host": settings.host, "port": settings.port, "keep_alive_timeout_s": KEEP_ALIVE_S},
+        logging_config=QUIET,
+    )
+    try:
+        serve.run(build_app(settings.application))
+    except RuntimeError as error:
+        raise EmbedderError(failure_in(serve.status(), str(error))) from None
+
+
+def failure_in(status: Any, otherwise: str) -> str:
+    """Why a deployment failed, in one line; Serve reports the replica's traceback."""
+    messages = [deployment.message for app in status.applications.values() for deployment in app.deployments.values()]
+    for message in messages:
+        if reasons := re.findall(r"EmbedderError: (.+)", message):
+            return str(reasons[-1])
+    return " ".join((next(filter(None, messages), "") or otherwise).split())[-300:]

@@ -1,0 +1,146 @@
+"""HTTP to the embedder: which failures are tried again, and what the others are called."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+import ssl
+import time
+from typing import Any
+
+import httpx
+import orjson
+
+from prodsim.plugin.errors import EmbedderError, EmbedderNotReady, EmbedderUnreachable
+
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 5.0
+TRIES_AFTER_500 = 3
+BUSY = {429, 502, 503, 504}
+START_HINT = "start it with 'prodsim-admin embedder up' or set embedder_url"
+
+
+class Transport:
+    """Exchanges JSON with one embedder. Proxies in the environment are not used: an embedder is a neighbour."""
+
+    def __init__(self, url: str, timeout_s: float) -> None:
+        self.url = url
+        self.timeout_s = timeout_s
+        self.answered = False
+        verify = ssl.create_default_context() if url.startswith("https") else False
+        try:
+            self.http = httpx.Client(
+                base_url=url, trust_env=False, verify=verify, headers={"content-type": "application/json"}
+            )
+        except (httpx.InvalidURL, ValueError) as error:
+            raise EmbedderError(f"embedder_url {url!r} is no URL: {error}") from None
+
+    def close(self) -> None:
+        self.http.close()
+
+    def readiness(self) -> EmbedderError | None:
+        """None where the embedder is ready, else the error that says why not."""
+        try:
+            response = self.http.get("/readyz", timeout=min(self.timeout_s, 5.0))
+        except httpx.TransportError as error:
+            return self.unreachable(error)
+        self.answered = True
+        if response.status_code == 200 and is_json(response):
+            return None
+        return EmbedderNotReady(f"the embedder at {self.url} is not ready: {refusal(response)}")
+
+    def call(self, method: str, path: str, content: bytes | None = None) -> Any:
+        """The JSON of a 200 answer.
+
+        Dropped connections and busy answers (429, 502, 503, 504) are tried again until `timeout_s` is over, after the
+        time that Retry-After names or with full jitter (https://aws.amazon.com/builders-library, "Timeouts, retries
+        and backoff with jitter"). A connection that is refused is tried again only where the embedder has answered
+        before.
+        """
+        deadline = time.monotonic() + self.timeout_s
+        for attempt in itertools.count(1):
+            try:
+                return self.exchange(method, path, content, max(0.001, deadline - time.monotonic()))
+            except TryAgain as again:
+                jitter_s = random.uniform(0, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0**attempt))
+                pause_s = max(again.after_s, jitter_s)
+                if attempt >= again.tries or time.monotonic() + pause_s >= deadline:
+                    raise again.error from None
+                time.sleep(pause_s)
+
+    def exchange(self, method: str, path: str, content: bytes | None, timeout_s: float) -> Any:
+        """One try.
+
+        Raises:
+            TryAgain: the next one may succeed.
+            EmbedderError: it would not.
+        """
+        try:
+            response = self.http.request(method, path, content=content, timeout=timeout_s)
+        except httpx.TransportError as error:
+            unreachable = self.unreachable(error)
+            if isinstance(error, httpx.TimeoutException) or not (self.answered or was_connected(error)):
+                raise unreachable from None
+            raise TryAgain(unreachable) from None
+        self.answered = True
+        if response.status_code == 200 and is_json(response):
+            try:
+                return orjson.loads(response.content)
+            except orjson.JSONDecodeError:
+                raise EmbedderError(f"the embedder at {self.url} answers broken JSON: {excerpt(response)}") from None
+        if response.status_code in BUSY:
+            busy = EmbedderNotReady(f"the embedder at {self.url} can't answer now: {refusal(response)}")
+            raise TryAgain(busy, retry_after_s(response))
+        refused = EmbedderError(
+            f"the embedder at {self.url} {path} answers {response.status_code}: {refusal(response)}"
+        )
+        if response.status_code == 500:
+            raise TryAgain(refused, tries=TRIES_AFTER_500)
+        raise refused
+
+    def unreachable(self, error: httpx.TransportError) -> EmbedderUnreachable:
+        if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
+            return EmbedderUnreachable(f"the embedder at {self.url} did not answer in time: raise embedder_timeout_s")
+        return EmbedderUnreachable(f"the embedder at {self.url} is not reachable: {START_HINT}")
+
+
+class TryAgain(Exception):
+    """An exchange failed with `error`, and another one may not, in `after_s` seconds or later."""
+
+    def __init__(self, error: EmbedderError, after_s: float = 0.0, tries: float = math.inf) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.after_s = after_s
+        self.tries = tries
+
+
+def was_connected(error: httpx.TransportError) -> bool:
+    return not isinstance(error, httpx.ConnectError | httpx.UnsupportedProtocol | httpx.ProxyError)
+
+
+def is_json(response: httpx.Response) -> bool:
+    return str(response.headers.get("content-type")).startswith("application/json")
+
+
+def refusal(response: httpx.Response) -> str:
+    """What an error answer says, in one line: its OpenAI error message, else its first words."""
+    try:
+        message = orjson.loads(response.content)["error"]["message"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return f"no embedder's answer, but {excerpt(response)}"
+    return " ".join(str(message).split())[:500]
+
+
+def excerpt(response: httpx.Response) -> str:
+    text = " ".join(response.text[:200].split())[:80]
+    return f"{response.headers.get('content-type', 'no content type')} starting {text!r}"
+
+
+def retry_after_s(response: httpx.Response) -> float:
+    """Seconds in Retry-After; 0 where it is missing, or a date, or no number."""
+    try:
+        seconds = float(response.headers.get("retry-after", "0"))
+    except ValueError:
+        return 0.0
+    return seconds if 0 <= seconds < math.inf else 0.0

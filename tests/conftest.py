@@ -1,0 +1,159 @@
+"""One engine of each version and one embedder for the whole run; every test brings an alias of its own."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from prodsim.plugin.config import Settings, default_home, load_settings
+from prodsim.plugin.errors import LocalEngineError
+
+if TYPE_CHECKING:
+    from opensearchpy import OpenSearch
+
+    from prodsim.plugin.catalogs import Shop
+
+ROOT = Path(__file__).parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+ENGINE_PORT = 9260
+ENGINE_3_PORT = 9270
+EMBEDDER_PORT = 8960
+HEAP = "1g"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_of_the_shell() -> None:
+    """Settings of the person who runs the tests are none of the tests'."""
+    for name in [name for name in os.environ if name.startswith("PRODSIM_")]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def home() -> Path:
+    """Engines and logs of the tests, apart from those of the demo; downloads are shared with it."""
+    return default_home() / "tests"
+
+
+@pytest.fixture(scope="session")
+def engine_url(home: Path) -> Iterator[str]:
+    """OpenSearch 2.19.1 with the full neural stack, empty at the start."""
+    yield from run_engine(home, "2.19.1", ENGINE_PORT)
+
+
+@pytest.fixture(scope="session")
+def engine_3_url(home: Path) -> Iterator[str]:
+    """OpenSearch 3.5.0 with k-NN only; skipped where there is no Java for it."""
+    yield from run_engine(home, "3.5.0", ENGINE_3_PORT)
+
+
+def run_engine(home: Path, version: str, port: int) -> Iterator[str]:
+    from prodsim.plugin.engine import start_engine, stop_engine
+
+    try:
+        engine = start_engine(
+            home, version, port, heap=HEAP, ephemeral=True, downloads=default_home() / "downloads", say=print
+        )
+    except LocalEngineError as error:
+        if "Java" in str(error) and version != "2.19.1":
+            pytest.skip(f"no Java for OpenSearch {version} here: {error}")
+        raise
+    yield engine.url
+    stop_engine(home, engine.name, purge=True)
+
+
+@pytest.fixture(scope="session")
+def embedder_url(home: Path) -> Iterator[str]:
+    """The embedder on Ray Serve with the packaged MiniLM."""
+    from prodsim.embedder import local
+    from prodsim.embedder.settings import ServerSettings
+
+    started = local.start(home, ServerSettings(port=EMBEDDER_PORT))
+    yield started.running.url
+    local.stop(home)
+
+
+@pytest.fixture(scope="session")
+def settings_for(home: Path, engine_url: str, embedder_url: str) -> Callable[..., Settings]:
+    """Settings for an alias on 2.19.1; keyword arguments are further settings."""
+
+    def make(alias: str, **others: object) -> Settings:
+        return load_settings(
+            **{"alias": alias, "home": home, "engine_url": engine_url, "embedder_url": embedder_url} | others
+        )
+
+    return make
+
+
+@pytest.fixture
+def alias() -> str:
+    """A name that no other test uses."""
+    return f"test-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def shop(settings_for: Callable[..., Settings], alias: str) -> Iterator[Shop]:
+    """An alias of its own on 2.19.1; its indexes are gone after the test."""
+    with open_shop(settings_for(alias)) as opened:
+        yield opened
+
+
+def open_shop(settings: Settings) -> _Shop:
+    return _Shop(settings)
+
+
+class _Shop:
+    """A `Shop` whose indexes go away at the end."""
+
+    def __init__(self, settings: Settings) -> None:
+        from prodsim.embedder.client import EmbedderClient
+
+        self.settings = settings
+        self.embedder = EmbedderClient(settings.embedder_url)
+
+    def __enter__(self) -> Shop:
+        from prodsim.plugin.catalogs import Shop, embedder_model
+        from prodsim.plugin.client import connect
+
+        self.client = connect(self.settings)
+        return Shop(self.client, self.settings, self.embedder, embedder_model(self.embedder, self.settings))
+
+    def __exit__(self, *exception: object) -> None:
+        drop(self.client, self.settings.alias)
+        self.embedder.close()
+
+
+def drop(client: OpenSearch, alias: str) -> None:
+    client.indices.delete(index=f"{alias}-0*", ignore=[404])
+
+
+def require_shared(name: str) -> Path:
+    """A file of the real catalogs, which are not part of the project; skips the test where they are not there."""
+    path = SHARED_DATA / name
+    if not path.exists():
+        pytest.skip(f"{name} of the real catalogs is not at {path.parent}: this check did not run")
+    return path
+
+
+@pytest.fixture(scope="session")
+def example(settings_for: Callable[..., Settings]) -> Iterator[Shop]:
+    """The example shop, loaded once on 2.19.1. Tests read it and leave it as it is."""
+    from .catalog_files import load_file
+
+    with open_shop(settings_for("example")) as opened:
+        load_file(opened, ROOT / "examples" / "products.ndjson")
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def example_3(settings_for: Callable[..., Settings], engine_3_url: str) -> Iterator[Shop]:
+    """The example shop on 3.5.0, which has no ML Commons."""
+    from .catalog_files import load_file
+
+    with open_shop(settings_for("example", engine_url=engine_3_url)) as opened:
+        load_file(opened, ROOT / "examples" / "products.ndjson")
+        yield opened

@@ -1,0 +1,102 @@
+"""The bundle as it is rendered, before any engine sees it."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from prodsim.mappings import bundle
+from prodsim.mappings.bundle import TextModel
+from prodsim.mappings.profile import RankingProfile, default_profile
+from prodsim.mappings.text import embedding_text, text_hash
+
+MODEL = TextModel("all-minilm-l6-v2", "0123456789ab", 384)
+
+
+def test_a_template_has_a_vector_leg_for_each_length_and_the_pipeline_fills_its_own() -> None:
+    source = bundle.search_templates(default_profile(), [512, 384])["prodsim-search"]
+    legs = re.findall(r'"knn": \{"(text_vector_\d+)"', source)
+    assert legs == ["text_vector_384", "text_vector_512"]
+    longer = TextModel("other", "1", 512)
+    pipeline = bundle.search_pipeline("products-000002", longer, [384, 512], "query-id", "stored-id")
+    [output] = pipeline["request_processors"][0]["ml_inference"]["output_map"]
+    assert any("should[1].script_score.query.knn.text_vector_512.vector" in path for path in output)
+
+
+def test_install_time_placeholders_are_all_filled() -> None:
+    for source in bundle.search_templates(default_profile(), [384]).values():
+        assert not re.search(r"<<|>>|<%|%>", source)
+
+
+def test_the_profile_reaches_the_templates() -> None:
+    content = default_profile().model_dump()
+    content["words"]["all_words"] = 0.123456
+    content["signals"]["out_of_stock"] = 0.654321
+    source = bundle.search_templates(RankingProfile.model_validate(content), [384])["prodsim-search"]
+    assert "0.123456" in source
+    assert "0.654321" in source
+
+
+def test_a_profile_refuses_what_it_does_not_know() -> None:
+    with pytest.raises(ValidationError):
+        RankingProfile.model_validate({**default_profile().model_dump(), "stok": 1})
+
+
+def test_equal_connectors_have_equal_names_and_different_ones_do_not() -> None:
+    def names(**changed: Any) -> list[str]:
+        arguments = {"embedder_url": "http://e:1", "self_url": "http://s:1", "query_timeout_s": 2, **changed}
+        return [str(connector["name"]) for connector in bundle.connectors(MODEL, **arguments).values()]
+
+    assert names() == names()
+    assert names()[0] != names(query_timeout_s=3)[0]
+    assert names()[:2] == names(self_url="http://s:2")[:2]
+
+
+@given(st.text(max_size=40))
+def test_a_connector_stays_valid_json_whatever_the_model_is_called(name: str) -> None:
+    body = bundle.connectors(TextModel(name, "1", 3), "http://e", "http://s", 2)["passage"]["actions"][0][
+        "request_body"
+    ]
+    assert json.loads(body.replace("${parameters.input}", '["text"]'))["model"] == name
+
+
+def test_a_model_stamp_gives_name_and_revision_back() -> None:
+    name, _, revision = TextModel("org/model@odd", "abc", 3).stamp.rpartition("@")
+    assert (name, revision) == ("org/model@odd", "abc")
+
+
+def test_the_embedding_text_is_title_brand_leaf_category_and_description() -> None:
+    product = {
+        "title": " Trail shoe ",
+        "brand": "Acme",
+        "category": ["Shoes", "Shoes > Running"],
+        "description": "Grippy.",
+        "price": 3,
+    }
+    assert embedding_text(product) == "Trail shoe\nAcme\nShoes > Running\nGrippy."
+    assert embedding_text({"title": "  ", "category": []}) == ""
+
+
+def test_a_price_change_keeps_the_text_hash_and_a_title_change_does_not() -> None:
+    before = text_hash(embedding_text({"title": "a", "price": 1}))
+    assert before == text_hash(embedding_text({"title": "a", "price": 2}))
+    assert before != text_hash(embedding_text({"title": "b", "price": 1}))
+    assert len(before) == 64
+
+
+def test_every_file_of_the_bundle_is_used() -> None:
+    folder = files("prodsim.mappings")
+    code = "".join(folder.joinpath(name).read_text() for name in ("bundle.py", "render.py", "text.py", "profile.py"))
+    templates = [entry for entry in folder.joinpath("templates").iterdir() if entry.name.endswith(".mustache")]
+    code += "".join(entry.read_text() for entry in templates)
+    names = [entry.name for entry in [*folder.iterdir(), *templates]]
+    data = [name for name in names if name.endswith((".json", ".mustache", ".painless"))]
+    assert data
+    assert [name for name in data if f'"{name}"' not in code] == []
