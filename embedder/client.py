@@ -101,6 +101,9 @@ class EmbedderClient:
 
         Long lists travel in several requests.
         """
+        for position, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise EmbedderError(f"text {position} is {type(text).__name__}, not a string: nothing was embedded")
         served = self.cached_model(model)
         vectors = np.empty((len(texts), served.dimension), dtype=np.float32)
         weights = np.empty(len(texts), dtype=np.float32)
@@ -167,9 +170,9 @@ def read_embeddings(answer: Any, count: int, model: Model) -> tuple[Float32, Flo
         raise ValueError("its vectors are not numbered as the texts are")
     data = sorted(data, key=lambda entry: entry["index"])
     rows = [read_vector(entry["embedding"]) for entry in data]
-    if any(len(row) != model.dimension for row in rows):
-        lengths = ", ".join(str(length) for length in sorted({len(row) for row in rows}))
-        raise ValueError(f"vectors of {lengths} dimensions, model {model.id} has {model.dimension}")
+    for row in rows:
+        if row.shape != (model.dimension,):
+            raise ValueError(f"a vector has {row.size} dimensions, model {model.id} has {model.dimension}")
     vectors = np.stack(rows)
     weights = np.array([float(entry["weight"]) for entry in data], dtype=np.float32)
     if not np.isfinite(vectors).all() or not np.isfinite(weights).all():

@@ -59,13 +59,15 @@ class Transport:
         before.
         """
         deadline = time.monotonic() + self.timeout_s
+        failures = 0
         for attempt in itertools.count(1):
             try:
                 return self.exchange(method, path, content, max(0.001, deadline - time.monotonic()))
             except TryAgain as again:
                 jitter_s = random.uniform(0, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0**attempt))
                 pause_s = max(again.after_s, jitter_s)
-                if attempt >= again.tries or time.monotonic() + pause_s >= deadline:
+                failures += again.is_failure
+                if failures >= TRIES_AFTER_500 or time.monotonic() + pause_s >= deadline:
                     raise again.error from None
                 time.sleep(pause_s)
 
@@ -96,7 +98,7 @@ class Transport:
             f"the embedder at {self.url} {path} answers {response.status_code}: {refusal(response)}"
         )
         if response.status_code == 500:
-            raise TryAgain(refused, tries=TRIES_AFTER_500)
+            raise TryAgain(refused, is_failure=True)
         raise refused
 
     def unreachable(self, error: httpx.TransportError) -> EmbedderUnreachable:
@@ -106,13 +108,16 @@ class Transport:
 
 
 class TryAgain(Exception):
-    """An exchange failed with `error`, and another one may not, in `after_s` seconds or later."""
+    """An exchange ended with `error`, and another one may not, in `after_s` seconds or later.
 
-    def __init__(self, error: EmbedderError, after_s: float = 0.0, tries: float = math.inf) -> None:
+    `is_failure`: the embedder failed on this very request, so few more tries are worth it.
+    """
+
+    def __init__(self, error: EmbedderError, after_s: float = 0.0, is_failure: bool = False) -> None:
         super().__init__(str(error))
         self.error = error
         self.after_s = after_s
-        self.tries = tries
+        self.is_failure = is_failure
 
 
 def was_connected(error: httpx.TransportError) -> bool:

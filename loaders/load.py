@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from prodsim.embedder.client import EmbedderClient
 
 BATCH_ROWS = 512
+EMBEDDED_TOGETHER = 64  # a request stays well below the embedder's time limit, on two busy cores too
 SHOWN_PROBLEMS = 10
 TEXT_VECTORS = "text_vector_"
 
@@ -193,10 +194,9 @@ def check_rows(source: Source, catalog: Catalog) -> Check:
 
 
 def embed(target: Target, texts: list[str]) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
-    if not texts:
-        return iter(())
-    vectors, _ = target.embedder.embed(texts, input_type="passage", model=target.model.name)
-    return iter(vectors)
+    for start in range(0, len(texts), EMBEDDED_TOGETHER):
+        together = texts[start : start + EMBEDDED_TOGETHER]
+        yield from target.embedder.embed(together, input_type="passage", model=target.model.name)[0]
 
 
 def stored_products(target: Target, skus: list[str]) -> dict[str, dict[str, Any]]:

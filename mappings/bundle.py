@@ -116,7 +116,7 @@ def search_pipeline(
         "search_pipeline.json",
         index=index,
         text_vector=text_vector_field(model.dimension),
-        leg=f"{VECTOR_LEGS}[{sorted(dimensions).index(model.dimension)}].script_score",
+        leg=f"{VECTOR_LEGS}[{list(dimensions).index(model.dimension)}].script_score",
         query_model=query_model,
         stored_vector_model=stored_vector_model,
         search_marker=SEARCH_MARKER,
@@ -125,10 +125,13 @@ def search_pipeline(
 
 
 def search_templates(profile: RankingProfile, dimensions: Sequence[int]) -> dict[str, str]:
-    """The mustache sources of the stored templates, by name, for indexes with text vectors of those lengths."""
+    """The mustache sources of the stored templates, by name, with a vector leg for each of those lengths.
+
+    A leg keeps its place for good (`leg_dimensions`): pipelines of other indexes write to it by position.
+    """
     shared = {
         "profile": profile,
-        "text_vectors": {text_vector_field(dimension): dimension for dimension in sorted(dimensions)},
+        "text_vectors": {text_vector_field(dimension): dimension for dimension in dimensions},
         "text_fields": [f"{name}^{weight:g}" for name, weight in profile.words.fields.items()],
         "placeholder": placeholder,
         "sort_fields": SORT_FIELDS,
@@ -140,6 +143,11 @@ def search_templates(profile: RankingProfile, dimensions: Sequence[int]) -> dict
         SEARCH_TEMPLATE: render_text("search.mustache", **shared, meaning=profile.meaning, floor=profile.floor),
         SIMILAR_TEMPLATE: render_text("similar.mustache", **shared, meaning=profile.similar, floor=profile.floor),
     }
+
+
+def leg_dimensions(source: str) -> list[int]:
+    """The vector lengths that a stored template has legs for, in their order."""
+    return [int(length) for length in re.findall(r'"knn": \{"text_vector_(\d+)"', source)]
 
 
 def connectors(model: TextModel, embedder_url: str, self_url: str, query_timeout_s: int) -> dict[str, dict[str, Any]]:

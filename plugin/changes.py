@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,16 +23,17 @@ def compare(kind: str, name: str, installed: Mapping[str, Any] | None, wanted: M
 
     Both are flattened first, as the engine gives settings back as strings and in an order of its own.
     """
-    after = flatten(wanted)
-    before = flatten(installed) if installed is not None else []
-    if before == after:
+    return compare_lines(kind, name, None if installed is None else flatten(installed), flatten(wanted))
+
+
+def compare_lines(kind: str, name: str, installed: Sequence[str] | None, wanted: Sequence[str]) -> Change:
+    """As `compare`, for what is text already."""
+    if installed == wanted:
         return Change(kind, name, "unchanged")
-    lines = tuple(line for line in difflib.unified_diff(before, after, lineterm="", n=0) if is_content(line))
-    return Change(kind, name, "update" if installed is not None else "create", lines)
-
-
-def is_content(line: str) -> bool:
-    return not line.startswith(("---", "+++", "@@"))
+    header_lines = 2  # ---, +++
+    difference = list(difflib.unified_diff(installed or [], wanted, lineterm="", n=0))[header_lines:]
+    lines = tuple(line for line in difference if not line.startswith("@@"))
+    return Change(kind, name, "create" if installed is None else "update", lines)
 
 
 def flatten(value: Any) -> list[str]:

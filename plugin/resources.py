@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from prodsim.mappings.bundle import PREFIX
 
 from . import ml
-from .changes import Change, compare
+from .changes import Change, compare, compare_lines
 from .client import engine_errors
 from .indexes import ProductIndex, pipeline_name
 
@@ -40,10 +40,11 @@ class Installer:
     client: OpenSearch
     dry_run: bool
     changes: list[Change] = field(default_factory=list)
+    model_names: set[str] = field(default_factory=set)
 
     def put(self, resource: Resource) -> None:
         installed = read_resource(self.client, resource.kind, resource.name)
-        change = compare(resource.kind, resource.name, comparable(installed), comparable(resource.body) or {})
+        change = difference(resource, installed)
         self.changes.append(change)
         if change.action != "unchanged" and not self.dry_run:
             path = PATHS[resource.kind].format(resource.name)
@@ -53,6 +54,7 @@ class Installer:
     def remote_model(self, connector: Mapping[str, Any]) -> str:
         """The id of the deployed model over that connector."""
         name = str(connector["name"])
+        self.model_names.add(name)
         known = [model for model in ml.find(self.client, "models") if model.name == name and model.state == "DEPLOYED"]
         if known:
             self.changes.append(Change("connector and model", name, "unchanged"))
@@ -92,14 +94,15 @@ def read_resource(client: OpenSearch, kind: str, name: str) -> dict[str, Any] | 
     return found
 
 
-def comparable(body: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Without what the engine adds; the source of a template in lines, so that a diff shows those that differ."""
-    if body is None:
-        return None
-    known = {key: value for key, value in body.items() if key not in ("composed_of", "version")}
-    if "script" in known:
-        known["script"] = {"lang": known["script"]["lang"], "source": known["script"]["source"].splitlines()}
-    return known
+def difference(resource: Resource, installed: Mapping[str, Any] | None) -> Change:
+    """The change that an installation makes; what the engine adds by itself does not count."""
+    kind, name = resource.kind, resource.name
+    if kind == "search template":
+        before = installed["script"]["source"].splitlines() if installed else None
+        return compare_lines(kind, name, before, resource.body["script"]["source"].splitlines())
+    if installed is not None:
+        installed = {key: value for key, value in installed.items() if key not in ("composed_of", "version")}
+    return compare(kind, name, installed, resource.body)
 
 
 def deduplicated(changes: Sequence[Change]) -> list[Change]:

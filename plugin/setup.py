@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from prodsim.mappings import bundle
@@ -11,12 +11,13 @@ from prodsim.mappings.profile import RankingProfile, default_profile
 
 from . import ml
 from .changes import Change
+from .client import engine_errors
 from .cluster import Cluster, inspect_cluster
 from .cluster_settings import apply_cluster_settings, plan_cluster_settings
 from .config import Settings
 from .errors import EngineError
 from .indexes import check_alias_name, find_serving_index, pipeline_name, product_indexes
-from .resources import Installer, Resource, deduplicated
+from .resources import Installer, Resource, deduplicated, read_resource
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
@@ -29,7 +30,7 @@ def setup(
     profile: RankingProfile | None = None,
     dry_run: bool = False,
 ) -> list[Change]:
-    """Installs the bundle for the alias and brings the pipelines of every product index up to date.
+    """Installs the bundle for the alias and brings the pipelines of its indexes up to date.
 
     Running it again changes nothing. Indexes and their products are never touched.
 
@@ -46,8 +47,8 @@ def setup(
             f"or rebuild with 'prodsim-admin reindex --alias {settings.alias}'"
         )
     installer = Installer(client, dry_run)
-    indexes = product_indexes(client)
-    dimensions = sorted({model.dimension, *(index.model.dimension for index in indexes)})
+    indexes = product_indexes(client, settings.alias)
+    dimensions = template_dimensions(client, [model, *(index.model for index in indexes)])
     if cluster.has_ml:
         change, wanted = plan_cluster_settings(client, settings)
         installer.changes.append(change)
@@ -61,8 +62,8 @@ def setup(
     for index in indexes:
         install_pipelines(installer, settings, cluster, index.name, index.model, dimensions)
         installer.attach_pipelines(index)
-    if not dry_run and cluster.has_ml:
-        remove_unused_models(client, [*(change.name for change in installer.changes)])
+    if cluster.has_ml and not dry_run:
+        remove_unused_models(client, installer.model_names)
     return deduplicated(installer.changes)
 
 
@@ -70,10 +71,17 @@ def prepare_index(client: OpenSearch, settings: Settings, name: str, model: Text
     """Templates and pipelines for an index that is about to be created."""
     installer = Installer(client, dry_run=False)
     cluster = inspect_cluster(client)
-    dimensions = sorted({model.dimension, *(index.model.dimension for index in product_indexes(client))})
+    dimensions = template_dimensions(client, [model])
     install_search_templates(installer, default_profile(), dimensions)
     install_pipelines(installer, settings, cluster, name, model, dimensions)
     return installer.changes
+
+
+def template_dimensions(client: OpenSearch, models: Sequence[TextModel]) -> list[int]:
+    """The vector lengths for the stored templates: those that are in, then the new ones."""
+    installed = read_resource(client, "search template", bundle.SEARCH_TEMPLATE)
+    known = bundle.leg_dimensions(installed["script"]["source"]) if installed else []
+    return [*known, *sorted({model.dimension for model in models} - set(known))]
 
 
 def install_search_templates(installer: Installer, profile: RankingProfile, dimensions: Sequence[int]) -> None:
@@ -102,8 +110,12 @@ def remote_models(installer: Installer, settings: Settings, model: TextModel) ->
     return ids
 
 
-def remove_unused_models(client: OpenSearch, used: Sequence[str]) -> None:
+def remove_unused_models(client: OpenSearch, used: Collection[str]) -> None:
+    """Removes prodsim's remote models that no pipeline of any index names, but for those in `used`."""
+    with engine_errors("reading the pipelines"):
+        pipelines = str(client.ingest.get_pipeline(ignore=[404]))
+        pipelines += str(client.transport.perform_request("GET", "/_search/pipeline", params={"ignore": (404,)}))
     connectors = {found.id: found for found in ml.find(client, "connectors")}
     for model in ml.find(client, "models"):
-        if model.name not in used:
+        if model.name not in used and model.id not in pipelines:
             ml.remove(client, model, connectors.get(model.connector))

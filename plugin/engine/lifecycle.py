@@ -21,7 +21,7 @@ from .locks import Say, locked, silent
 from .ready import wait_until_ready
 from .recipe import Recipe, recipe_for
 from .running import Engine, described, process_on, require_free, running_engine
-from .status import EngineStatus, list_engines
+from .status import EngineStatus, health_of, list_engines
 
 DEFAULT_PORT = 9200
 DEFAULT_TIMEOUT_S = 180.0
@@ -90,6 +90,8 @@ def start_engine(
             say(f"starting OpenSearch {recipe.version} on port {port}, {record.heap} heap, as the user {account.name}")
             child = process.spawn(wanted, recipe, record, software, java, account)
             wait_until_up(wanted, recipe, port, timeout_s, log_offset_bytes, child)
+        if health_of(f"http://{ports.HOST}:{port}") == "red":
+            say(f"its health is red: some of its data can't be read, see {wanted.log_file}")
         return described(wanted, was_running=False)
 
 

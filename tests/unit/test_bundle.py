@@ -23,7 +23,7 @@ MODEL = TextModel("all-minilm-l6-v2", "0123456789ab", 384)
 def test_a_template_has_a_vector_leg_for_each_length_and_the_pipeline_fills_its_own() -> None:
     source = bundle.search_templates(default_profile(), [512, 384])["prodsim-search"]
     legs = re.findall(r'"knn": \{"(text_vector_\d+)"', source)
-    assert legs == ["text_vector_384", "text_vector_512"]
+    assert legs == ["text_vector_512", "text_vector_384"]
     longer = TextModel("other", "1", 512)
     pipeline = bundle.search_pipeline("products-000002", longer, [384, 512], "query-id", "stored-id")
     [output] = pipeline["request_processors"][0]["ml_inference"]["output_map"]

@@ -46,7 +46,7 @@ def test_a_folder_is_named_after_itself_unless_told(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "./model", "~/model", "a/b/c", "fake-1", "fake-x", "fake-99999"])
 def test_a_name_that_can_be_no_model_is_refused_without_a_download(name: str) -> None:
-    with pytest.raises(EmbedderError, match="no (such )?model"):
+    with pytest.raises(EmbedderError, match=r"no (such )?model"):
         find_model(name)
 
 
@@ -65,7 +65,7 @@ def test_a_broken_list_of_modules_is_refused(folder: Path, content: str) -> None
 
 def test_pickled_weights_are_refused_with_the_way_out(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(EmbedderError, match="pickled.*safe_serialization=True"):
+    with pytest.raises(EmbedderError, match=r"pickled.*safe_serialization=True"):
         check_model_folder(folder)
 
 
