@@ -114,16 +114,36 @@ def check_model_folder(folder: Path) -> None:
         for module in modules
         if not (folder / module["path"]).resolve().is_relative_to(folder.resolve())
     ]
-    suffixes = {part: {file.suffix for file in files} for part, files in files_by_folder(folder)}
+    found_files = dict(files_by_folder(folder))
+    suffixes = {part: {file.suffix for file in files} for part, files in found_files.items()}
     problems += [
         f"weights in {part} are pickled, which can run code: save it with safe_serialization=True"
         for part, found in sorted(suffixes.items())
         if found & PICKLED_WEIGHTS and ".safetensors" not in found
     ]
+    problems += [
+        f"{file.name} is damaged, cut off or a Git LFS pointer: fetch it again"
+        for files in found_files.values()
+        for file in files
+        if file.suffix == ".safetensors" and not is_whole(file)
+    ]
     if not problems and not any(".safetensors" in found for found in suffixes.values()):
         problems.append("it has no safetensors weights")
     if problems:
         raise EmbedderError(f"the model in {folder} can't be used: {'; '.join(problems)}")
+
+
+def is_whole(weights: Path) -> bool:
+    """Whether a safetensors file is as long as its header says (https://huggingface.co/docs/safetensors)."""
+    size = weights.stat().st_size
+    try:
+        with weights.open("rb") as content:
+            header_size = int.from_bytes(content.read(8), "little")
+            header = json.loads(content.read(header_size)) if header_size < size else {}
+        ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return False
+    return 8 + header_size + max(ends, default=0) == size
 
 
 def is_module(module: Any) -> bool:

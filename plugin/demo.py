@@ -24,6 +24,7 @@ from .config import Settings
 from .engine import start_engine
 from .errors import EngineUnreachable, UsageError
 from .query import ProductSearch, Result, as_result
+from .setup import setup
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
@@ -86,13 +87,14 @@ def start_embedder(settings: Settings, say: Say) -> None:
 
 
 def load_example(settings: Settings) -> Outcome:
-    """The example shop into the alias; what is there already is not embedded again."""
+    """The bundle into the engine and the example shop into the alias; what is there already stays."""
     with (
         as_file(files("prodsim.examples").joinpath("products.ndjson")) as path,
         EmbedderClient(settings.embedder_url, timeout_s=settings.embedder_timeout_s) as embedder,
         RejectsFile(settings.home / "demo.rejects.ndjson") as rejects,
     ):
         shop = Shop(connect(settings), settings, embedder, embedder_model(embedder, settings))
+        setup(shop.client, settings, shop.model)
         return load(shop, Rows(read_rows(path), load_catalog(None), rejects), lambda account: None)
 
 

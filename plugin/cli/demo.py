@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NEXT = """\
 Left running: OpenSearch at {engine} and the embedder at {embedder}. Try next:
   prodsim-admin search "gift for a runner"                 any words of yours
-  prodsim-admin similar {sku}                       by SKU
+  prodsim-admin similar {sku:34} by SKU
   prodsim-admin search "jacket" --facets --sort price      filters, facets, sorting, paging: see --help
   prodsim-admin load FILE --catalog catalog.yaml --alias mine   your own products (examples/catalogs)
   prodsim-admin doctor                                     is everything well?

@@ -16,6 +16,8 @@ from prodsim.plugin.errors import EmbedderError
 
 TRANSFORMER = {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}
 POOLING = {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}
+HEADER = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+WEIGHTS = len(HEADER).to_bytes(8, "little") + HEADER + bytes(4)
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
     (model / "config.json").write_text("{}")
     (model / "tokenizer.json").write_text("{}")
     (model / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
-    (model / "model.safetensors").write_bytes(b"weights")
+    (model / "model.safetensors").write_bytes(WEIGHTS)
     return model
 
 
@@ -91,6 +93,13 @@ def test_a_module_outside_the_folder_is_refused(folder: Path) -> None:
 def test_a_folder_without_weights_is_refused(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     with pytest.raises(EmbedderError, match="no safetensors weights"):
+        check_model_folder(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1", WEIGHTS[:-1], WEIGHTS[:20]])
+def test_damaged_weights_are_refused_before_anything_is_loaded(folder: Path, content: bytes) -> None:
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(EmbedderError, match=r"model\.safetensors is damaged"):
         check_model_folder(folder)
 
 
