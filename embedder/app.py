@@ -22,6 +22,7 @@ from .remote_model import RemoteModel
 from .settings import EmbedderSettings
 
 STUCK_AFTER_S = 120
+HEALTH_CHECK_EVERY_S = 2
 QUIET = {"log_level": "WARNING", "enable_access_log": False}
 
 
@@ -75,6 +76,7 @@ def build_app(settings: EmbedderSettings) -> serve.Application:
         ray_actor_options={"num_cpus": settings.num_cpus or 1, "num_gpus": settings.num_gpus},
         max_ongoing_requests=64,
         max_constructor_retry_count=settings.load_attempts,
+        health_check_period_s=HEALTH_CHECK_EVERY_S,
         graceful_shutdown_timeout_s=10,
         graceful_shutdown_wait_loop_s=0.1,
         logging_config=QUIET,
@@ -83,6 +85,7 @@ def build_app(settings: EmbedderSettings) -> serve.Application:
         name="api",
         ray_actor_options={"num_cpus": 0},
         max_ongoing_requests=2 * settings.max_ongoing_requests,
+        health_check_period_s=HEALTH_CHECK_EVERY_S,
         graceful_shutdown_timeout_s=10,
         graceful_shutdown_wait_loop_s=0.1,
         logging_config=QUIET,

@@ -112,8 +112,11 @@ def private_ray(settings: ServerSettings) -> Iterator[None]:
     stay_offline()
     os.environ.update(
         RAY_USAGE_STATS_ENABLED="0",
-        RAY_AUTH_MODE="token",  # a token for this run: without one Ray leaves its own in the home folder
+        # Serve's replicas take calls from each other on all interfaces, whatever is set: a token of this run keeps
+        # strangers out. Without one given, Ray would leave its own in the home folder.
+        RAY_AUTH_MODE="token",
         RAY_AUTH_TOKEN=secrets.token_hex(32),
+        RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",  # its ports on 127.0.0.1 here too; no argument of ray.init does that
         RAY_ENABLE_UV_RUN_RUNTIME_ENV="0",
         RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
     )

@@ -92,7 +92,7 @@ class Stopped(Exception):
 
 def download_all(artifacts: Sequence[Artifact], folder: Path, say: Say, url_of: Callable[[Artifact], str]) -> None:
     progress = Progress(artifacts, say)
-    say(f"downloading {len(artifacts)} files, {megabytes(progress.total_bytes)}, into {folder}")
+    say(f"downloading {megabytes(progress.total_bytes)} into {folder}")
     stop = threading.Event()
     with (
         httpx.Client(timeout=httpx.Timeout(30.0, connect=10.0), follow_redirects=True) as client,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from prodsim.plugin import ml
 from prodsim.plugin.doctor import doctor
 from prodsim.plugin.errors import EngineError
@@ -16,6 +17,7 @@ from prodsim.plugin.uninstall import uninstall
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
+
     from prodsim.plugin.catalogs import Shop
 
 

@@ -14,11 +14,13 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+import yaml
 
 from prodsim.plugin.engine import engines_to_stop, list_engines, ports, process, start_engine, stop_engine
-from prodsim.plugin.engine.account import account_for_engine
-from prodsim.plugin.engine.instance import Instance, Record, known_instances
+from prodsim.plugin.engine.account import Account, account_for_engine
+from prodsim.plugin.engine.instance import Instance, Record, configure, known_instances
 from prodsim.plugin.engine.logs import follow, last_lines, log_lines, startup_problem
+from prodsim.plugin.engine.recipe import recipe_for
 from prodsim.plugin.errors import LocalEngineError, NotFound, UsageError
 
 
@@ -136,6 +138,32 @@ def test_stopping_an_engine_that_never_was_is_not_found(tmp_path: Path) -> None:
 def test_a_record_that_can_not_be_read_is_no_engine(instance: Instance, tmp_path: Path) -> None:
     instance.record_file.write_text(json.dumps({"version": "2.19.1"}))
     assert list_engines(tmp_path) == []
+
+
+def test_a_start_cut_short_while_its_keystore_was_written_does_not_spoil_the_next(instance: Instance) -> None:
+    """The engine refuses to start for ever where it finds an unfinished keystore of its own."""
+    record = instance.record
+    assert record is not None
+    account = Account("this", os.geteuid(), os.getegid())
+    configure(instance, recipe_for("2.19.1"), record, account)
+    (instance.config / "opensearch.keystore.tmp").touch()
+    (instance.config / "opensearch.keystore").touch()
+    configure(instance, recipe_for("2.19.1"), record, account)
+    assert {path.name for path in instance.config.iterdir()} == {
+        "opensearch.keystore",
+        "opensearch.yml",
+        "log4j2.properties",
+    }
+
+
+def test_an_engine_listens_on_this_machine_alone(instance: Instance) -> None:
+    record = instance.record
+    assert record is not None
+    configure(instance, recipe_for("3.5.0"), record, Account("this", os.geteuid(), os.getegid()))
+    settings = yaml.safe_load((instance.config / "opensearch.yml").read_text())
+    assert settings["network.host"] == "127.0.0.1"
+    assert (settings["http.port"], settings["transport.port"]) == (9399, 9499)
+    assert settings["path.data"] == str(instance.data)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="for others it is another refusal")

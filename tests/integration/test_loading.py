@@ -1,0 +1,195 @@
+"""Loading, reindexing and products that others write, on the real engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from prodsim.loaders.catalog import load_catalog
+from prodsim.loaders.readers import read_rows
+from prodsim.loaders.rejects import RejectsFile
+from prodsim.mappings.bundle import TextModel, ingest_pipeline
+from prodsim.mappings.text import embedding_text, text_hash
+from prodsim.plugin import catalogs, indexes
+from prodsim.plugin.errors import CatalogError, EngineError, NotFound
+
+if TYPE_CHECKING:
+    from prodsim.plugin.catalogs import Outcome, Shop
+
+
+def quiet(account: object) -> None:
+    pass
+
+
+@contextmanager
+def rows_of(folder: Path, products: list[dict[str, Any]]) -> Iterator[catalogs.Rows]:
+    file = folder / "products.ndjson"
+    file.write_text("".join(json.dumps(product) + "\n" for product in products), encoding="utf-8")
+    with RejectsFile(folder / "products.rejects.ndjson") as rejects:
+        yield catalogs.Rows(read_rows(file), load_catalog(None), rejects)
+
+
+def load(shop: Shop, folder: Path, products: list[dict[str, Any]]) -> Outcome:
+    with rows_of(folder, products) as rows:
+        return catalogs.load(shop, rows, quiet)
+
+
+def product(number: int, **others: Any) -> dict[str, Any]:
+    return {"sku": f"p{number}", "title": f"Product number {number}", "price": 10 + number, "stock": 1, **others}
+
+
+def stored(shop: Shop) -> dict[str, dict[str, Any]]:
+    shop.client.indices.refresh(index=shop.settings.alias)
+    answer = shop.client.search(index=shop.settings.alias, body={"size": 1000})
+    return {hit["_id"]: hit["_source"] for hit in answer["hits"]["hits"]}
+
+
+def test_every_row_is_indexed_unchanged_rejected_or_a_duplicate(shop: Shop, tmp_path: Path) -> None:
+    catalog = [product(1), product(2), product(3, price="abc"), product(1, title="Last wins"), {"title": "no sku"}]
+    outcome = load(shop, tmp_path, catalog)
+    account = outcome.account
+    assert (account.read, account.indexed, account.rejected, account.duplicates) == (5, 2, 2, 1)
+    assert account.adds_up
+    assert stored(shop)["p1"]["title"] == "Last wins"
+    assert outcome.rejects is not None
+    rejected = [json.loads(line) for line in outcome.rejects.read_text().splitlines()]
+    assert [(row["line"], row["sku"]) for row in rejected] == [(3, "p3"), (5, None)]
+    assert "abc" in rejected[0]["problems"][0]["message"]
+
+
+def test_only_new_and_changed_texts_are_embedded(shop: Shop, tmp_path: Path) -> None:
+    products = [product(number) for number in range(20)]
+    assert load(shop, tmp_path, products).account.embedded == 20
+    again = load(shop, tmp_path, products).account
+    assert (again.indexed, again.unchanged, again.embedded) == (0, 20, 0)
+    products[3]["price"] = 99
+    products[4]["title"] = "Another title"
+    changed = load(shop, tmp_path, products).account
+    assert (changed.indexed, changed.unchanged, changed.embedded) == (2, 18, 1)
+    assert stored(shop)["p3"]["price"] == 99
+
+
+def test_a_first_load_that_fails_leaves_nothing_behind(shop: Shop, tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match="none of the 2 rows became a product"):
+        load(shop, tmp_path, [{"sku": "a", "title": ""}, {"sku": "b", "title": " "}])
+    assert indexes.find_serving_index(shop.client, shop.settings.alias) is None
+    assert indexes.product_indexes(shop.client, shop.settings.alias) == []
+
+
+def test_reindex_copies_everything_without_embedding_and_rolls_back(shop: Shop, tmp_path: Path) -> None:
+    alias = shop.settings.alias
+    load(shop, tmp_path, [product(number, variant_group="g") for number in range(30)])
+    before = stored(shop)
+    outcome = catalogs.reindex(shop, quiet)
+    assert (outcome.index, outcome.previous) == (f"{alias}-000002", f"{alias}-000001")
+    assert (outcome.account.read, outcome.account.indexed, outcome.account.embedded) == (30, 30, 0)
+    after = stored(shop)
+    assert {sku: without_time(source) for sku, source in after.items()} == {
+        sku: without_time(source) for sku, source in before.items()
+    }
+    assert indexes.indexes_behind(shop.client, alias) == [f"{alias}-000002"]
+    assert catalogs.rollback(shop.client, alias) == (f"{alias}-000001", f"{alias}-000002")
+    assert indexes.indexes_behind(shop.client, alias) == [f"{alias}-000001"]
+    with pytest.raises(NotFound, match="no earlier index"):
+        catalogs.rollback(shop.client, alias)
+
+
+def test_reindex_from_a_file_replaces_the_catalog_and_keeps_one_index_for_a_rollback(
+    shop: Shop, tmp_path: Path
+) -> None:
+    alias = shop.settings.alias
+    load(shop, tmp_path, [product(1), product(2)])
+    for number in (3, 4):
+        with rows_of(tmp_path, [product(number)]) as rows:
+            catalogs.reindex(shop, quiet, rows)
+        assert set(stored(shop)) == {f"p{number}"}
+    left = [index.name for index in indexes.product_indexes(shop.client, alias)]
+    assert left == [f"{alias}-000002", f"{alias}-000003"]
+    pipelines = shop.client.ingest.get_pipeline()
+    assert f"prodsim-{alias}-000001" not in pipelines
+
+
+def test_a_reindex_that_finds_no_products_leaves_the_alias_as_it_was(shop: Shop, tmp_path: Path) -> None:
+    load(shop, tmp_path, [product(1)])
+    with rows_of(tmp_path, [{"sku": "x", "title": ""}]) as rows, pytest.raises(CatalogError, match="the alias stays as it was"):
+        catalogs.reindex(shop, quiet, rows)
+    assert set(stored(shop)) == {"p1"}
+    assert len(indexes.product_indexes(shop.client, shop.settings.alias)) == 1
+
+
+def test_a_catalog_of_another_model_is_not_mixed_with_new_vectors(shop: Shop, tmp_path: Path) -> None:
+    load(shop, tmp_path, [product(1)])
+    other = catalogs.Shop(shop.client, shop.settings, shop.embedder, TextModel("other", "1", 512))
+    with pytest.raises(EngineError, match=r"holds 384-d vectors of all-minilm-l6-v2@.*reindex"):
+        load(other, tmp_path, [product(2)])
+    assert set(stored(shop)) == {"p1"}
+
+
+def without_time(source: dict[str, Any]) -> dict[str, Any]:
+    return {**source, "prodsim": {name: value for name, value in source["prodsim"].items() if name != "loaded_at"}}
+
+
+def test_a_product_that_others_write_is_embedded_by_the_engine_as_the_loader_would(shop: Shop, tmp_path: Path) -> None:
+    load(shop, tmp_path, [product(1, brand="Acme", category=["Shoes", "Running"], description="Light.")])
+    written = {
+        name: value
+        for name, value in stored(shop)["p1"].items()
+        if name in ("title", "brand", "category", "description")
+    }
+    shop.client.index(index=shop.settings.alias, id="other", body=written, refresh=True)
+    products = stored(shop)
+    ours, theirs = products["p1"], products["other"]
+    assert theirs["text_vector_384"] == pytest.approx(ours["text_vector_384"], abs=1e-4)
+    assert theirs["prodsim"]["text_hash"] == ours["prodsim"]["text_hash"]
+    assert theirs["prodsim"]["model"] == ours["prodsim"]["model"]
+    assert theirs["sku"] == "other"
+    assert theirs["variant_group"] == "other"
+    assert theirs["prodsim"]["loaded_at"]
+
+
+def test_a_partial_update_of_the_price_keeps_the_vector_and_one_of_the_title_renews_it(
+    shop: Shop, tmp_path: Path
+) -> None:
+    load(shop, tmp_path, [product(1)])
+    alias = shop.settings.alias
+    before = stored(shop)["p1"]
+    shop.client.update(index=alias, id="p1", body={"doc": {"price": 3}}, refresh=True)
+    cheaper = stored(shop)["p1"]
+    assert cheaper["text_vector_384"] == before["text_vector_384"]
+    assert cheaper["price"] == 3
+    shop.client.update(index=alias, id="p1", body={"doc": {"title": "Garden chair"}}, refresh=True)
+    renamed = stored(shop)["p1"]
+    assert renamed["prodsim"]["text_hash"] == text_hash(embedding_text(renamed))
+    assert renamed["text_vector_384"] != before["text_vector_384"]
+    assert load(shop, tmp_path, [product(1, title="Garden chair", price=3)]).account.embedded == 0
+
+
+texts = st.one_of(st.none(), st.text(max_size=40), st.text(alphabet="a😀 \n\t\x00é中", min_size=280, max_size=320))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    document=st.fixed_dictionaries(
+        {},
+        optional={
+            "title": texts,
+            "brand": texts,
+            "description": texts,
+            "category": st.one_of(st.lists(texts, max_size=3), texts),
+        },
+    )
+)
+def test_the_engine_composes_the_same_text_as_the_loader(example: Shop, document: dict[str, Any]) -> None:
+    pipeline = ingest_pipeline(example.model, None)
+    body = {"pipeline": {"processors": pipeline["processors"][:1]}, "docs": [{"_id": "1", "_source": document}]}
+    [outcome] = example.client.ingest.simulate(body=body)["docs"]
+    source = outcome["doc"]["_source"]
+    assert source["prodsim_hash"] == text_hash(embedding_text(document))
+    assert source.get("prodsim_text", "") == embedding_text(document)
