@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
+# For the first of several runs at once; each further one takes the ports STEP above.
 ENGINE_PORT = 9260
-ENGINE_3_PORT = 9270
+ENGINE_3_PORT = 9280
 EMBEDDER_PORT = 8960
+STEP = 40
 HEAP = "1g"
 
 
@@ -34,30 +37,46 @@ def no_settings_of_the_shell() -> None:
 
 
 @pytest.fixture(scope="session")
-def home() -> Path:
-    """Engines and logs of the tests, apart from those of the demo; downloads are shared with it."""
-    return default_home() / "tests"
+def slot() -> Iterator[int]:
+    """The number of this run among those that go on at once on this machine, from 0."""
+    folder = default_home() / "tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(10):
+        with (folder / f"slot-{number}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            yield number
+            return
+    pytest.fail("ten test runs go on at once on this machine")
 
 
 @pytest.fixture(scope="session")
-def engine_url(home: Path) -> Iterator[str]:
+def home(slot: int) -> Path:
+    """Engines and logs of this run, apart from those of the demo; downloads are shared with it."""
+    return default_home() / "tests" / str(slot)
+
+
+@pytest.fixture(scope="session")
+def engine_url(home: Path, slot: int) -> Iterator[str]:
     """OpenSearch 2.19.1 with the full neural stack, empty at the start."""
-    yield from run_engine(home, "2.19.1", ENGINE_PORT)
+    yield from run_engine(home, "2.19.1", ENGINE_PORT + STEP * slot)
 
 
 @pytest.fixture(scope="session")
-def engine_3_url(home: Path) -> Iterator[str]:
+def engine_3_url(home: Path, slot: int) -> Iterator[str]:
     """OpenSearch 3.5.0 with k-NN only; skipped where there is no Java for it."""
-    yield from run_engine(home, "3.5.0", ENGINE_3_PORT)
+    yield from run_engine(home, "3.5.0", ENGINE_3_PORT + STEP * slot)
 
 
 def run_engine(home: Path, version: str, port: int) -> Iterator[str]:
-    from prodsim.plugin.engine import start_engine, stop_engine
+    from prodsim.plugin.engine import list_engines, start_engine, stop_engine
 
+    for left_over in list_engines(home, port):
+        stop_engine(home, left_over.name, purge=True)
     try:
-        engine = start_engine(
-            home, version, port, heap=HEAP, ephemeral=True, downloads=default_home() / "downloads", say=print
-        )
+        engine = start_engine(home, version, port, heap=HEAP, ephemeral=True, downloads=default_home() / "downloads")
     except LocalEngineError as error:
         if "Java" in str(error) and version != "2.19.1":
             pytest.skip(f"no Java for OpenSearch {version} here: {error}")
@@ -67,12 +86,12 @@ def run_engine(home: Path, version: str, port: int) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def embedder_url(home: Path) -> Iterator[str]:
+def embedder_url(home: Path, slot: int) -> Iterator[str]:
     """The embedder on Ray Serve with the packaged MiniLM."""
     from prodsim.embedder import local
     from prodsim.embedder.settings import ServerSettings
 
-    started = local.start(home, ServerSettings(port=EMBEDDER_PORT))
+    started = local.start(home, ServerSettings(port=EMBEDDER_PORT + STEP * slot))
     yield started.running.url
     local.stop(home)
 

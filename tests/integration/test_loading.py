@@ -118,7 +118,10 @@ def test_reindex_from_a_file_replaces_the_catalog_and_keeps_one_index_for_a_roll
 
 def test_a_reindex_that_finds_no_products_leaves_the_alias_as_it_was(shop: Shop, tmp_path: Path) -> None:
     load(shop, tmp_path, [product(1)])
-    with rows_of(tmp_path, [{"sku": "x", "title": ""}]) as rows, pytest.raises(CatalogError, match="the alias stays as it was"):
+    with (
+        rows_of(tmp_path, [{"sku": "x", "title": ""}]) as rows,
+        pytest.raises(CatalogError, match="the alias stays as it was"),
+    ):
         catalogs.reindex(shop, quiet, rows)
     assert set(stored(shop)) == {"p1"}
     assert len(indexes.product_indexes(shop.client, shop.settings.alias)) == 1
