@@ -44,7 +44,7 @@ lint: $(READY)  ## ruff and mypy --strict
 	@$(BIN)/mypy
 
 bench: $(READY)  ## query overhead and judged relevance, as ratios against named baselines
-	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m pytest -q -s tests/bench tests/relevance
 
 stop: $(READY)  ## stop the engine and the embedder that demo left running
 	@$(BIN)/prodsim-admin embedder down

@@ -54,12 +54,6 @@ def image_vector_field(dimension: int) -> str:
     return f"image_vector_{dimension}"
 
 
-def text_dimensions(mapping: Mapping[str, Any]) -> list[int]:
-    """The lengths of the text vectors that an index mapping has fields for."""
-    names = mapping.get("properties", {})
-    return sorted(int(found[1]) for name in names if (found := re.fullmatch(r"text_vector_(\d+)", name)))
-
-
 def placeholder(dimension: int) -> list[float]:
     """A unit vector for a leg that is switched off: a zero vector is refused under cosine."""
     return [0.0] * (dimension - 1) + [1.0]
@@ -78,7 +72,7 @@ def index_body(
         knn_engine=knn_engine,
         vectors=vectors,
         analysis=json.loads(bundle_file("analysis.json")),
-        meta={"model": model.stamp, "version": version("prodsim")},
+        meta={"model": model.stamp, "dimension": model.dimension, "version": version("prodsim")},
     )
 
 

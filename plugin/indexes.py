@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from prodsim.mappings import bundle
 from prodsim.mappings.bundle import PREFIX, TextModel
 
 from .client import engine_errors
@@ -31,7 +30,6 @@ class ProductIndex:
     name: str
     aliases: frozenset[str]
     model: TextModel
-    dimensions: tuple[int, ...]
     settings: Mapping[str, Any]
 
 
@@ -55,7 +53,7 @@ def product_indexes(client: OpenSearch, alias: str | None = None) -> list[Produc
             params={
                 "allow_no_indices": "true",
                 "expand_wildcards": "open",
-                "filter_path": "*.aliases,*.mappings._meta,*.mappings.properties.text_vector*,*.settings.index",
+                "filter_path": "*.aliases,*.mappings._meta,*.settings.index",
             },
         )
     indexes = [
@@ -73,17 +71,14 @@ def number_of(index: str, alias: str) -> int | None:
 
 
 def as_product_index(name: str, body: Mapping[str, Any]) -> ProductIndex | None:
-    mapping = body.get("mappings", {})
-    meta = mapping.get("_meta", {}).get("prodsim") or {}
-    dimensions = bundle.text_dimensions(mapping)
-    if not meta.get("model") or not dimensions:
+    meta = body.get("mappings", {}).get("_meta", {}).get("prodsim") or {}
+    if not meta.get("model") or not meta.get("dimension"):
         return None
     model_name, _, revision = str(meta["model"]).rpartition("@")
     return ProductIndex(
         name=name,
         aliases=frozenset(body.get("aliases", {})),
-        model=TextModel(model_name, revision, dimensions[0]),
-        dimensions=tuple(dimensions),
+        model=TextModel(model_name, revision, int(meta["dimension"])),
         settings=body["settings"]["index"],
     )
 

@@ -56,8 +56,7 @@ def setup(
             apply_cluster_settings(client, wanted)
         if model not in [index.model for index in indexes]:  # ready before its first index is
             remote_models(installer, settings, model)
-    template = bundle.index_template(settings.alias, bundle.index_body(model))
-    installer.put(Resource("index template", f"{PREFIX}{settings.alias}", template))
+    install_index_template(installer, settings.alias, model)
     install_search_templates(installer, profile or default_profile(), dimensions)
     for index in indexes:
         install_pipelines(installer, settings, cluster, index.name, index.model, dimensions)
@@ -72,9 +71,15 @@ def prepare_index(client: OpenSearch, settings: Settings, name: str, model: Text
     installer = Installer(client, dry_run=False)
     cluster = inspect_cluster(client)
     dimensions = template_dimensions(client, [model])
+    install_index_template(installer, settings.alias, model)  # it would add another model's vector field to the index
     install_search_templates(installer, default_profile(), dimensions)
     install_pipelines(installer, settings, cluster, name, model, dimensions)
     return installer.changes
+
+
+def install_index_template(installer: Installer, alias: str, model: TextModel) -> None:
+    template = bundle.index_template(alias, bundle.index_body(model))
+    installer.put(Resource("index template", f"{PREFIX}{alias}", template))
 
 
 def template_dimensions(client: OpenSearch, models: Sequence[TextModel]) -> list[int]:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from prodsim.plugin.config import load_settings
 from prodsim.plugin.errors import ExitCode, UsageError
 
 from . import output
@@ -49,6 +48,7 @@ def load(
 ) -> None:
     """Load products; a catalog that does not exist yet is made. Exit code 5 when rows were rejected."""
     from prodsim.plugin.catalogs import load as load_rows
+    from prodsim.plugin.config import load_settings
 
     from .wiring import open_shop
 
@@ -81,6 +81,7 @@ def reindex(
     """
     from prodsim.plugin import catalogs
     from prodsim.plugin.client import connect
+    from prodsim.plugin.config import load_settings
 
     from .wiring import open_shop
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from prodsim.plugin.config import load_settings
-
 from . import output
 from .options import Alias
 
@@ -28,6 +26,7 @@ def demo(alias: Alias = None) -> None:
     """Start an engine and an embedder here, load the example shop, search it."""
     from prodsim.plugin import demo as steps
     from prodsim.plugin.client import connect
+    from prodsim.plugin.config import load_settings
 
     began = time.monotonic()
     settings = load_settings(alias=alias)

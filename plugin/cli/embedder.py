@@ -8,13 +8,12 @@ from urllib.parse import urlsplit
 
 import typer
 
-from prodsim.plugin.config import Settings, load_settings
-
 from . import output
 from .options import Json
 
 if TYPE_CHECKING:
     from prodsim.embedder.settings import ServerSettings
+    from prodsim.plugin.config import Settings
 
 app = typer.Typer(help="The embedder: texts in, vectors out.", no_args_is_help=True)
 
@@ -46,6 +45,7 @@ def serve(
 ) -> None:
     """Run the embedder until Ctrl-C or SIGTERM."""
     from prodsim.embedder.server import serve_until_stopped
+    from prodsim.plugin.config import load_settings
 
     settings = load_settings(embedder_model=model, embedder_replicas=replicas, embedder_num_gpus=num_gpus)
     serve_until_stopped(server_settings(settings, model_id, threads, max_batch_size, host, port), output.note)
@@ -65,6 +65,7 @@ def up(
 ) -> None:
     """Start the embedder in the background of this machine and wait until it is ready."""
     from prodsim.embedder import local
+    from prodsim.plugin.config import load_settings
 
     settings = load_settings(embedder_model=model, embedder_replicas=replicas, embedder_num_gpus=num_gpus)
     wanted = server_settings(settings, model_id, threads, max_batch_size, host, port)
@@ -85,6 +86,7 @@ def up(
 def down() -> None:
     """Stop the embedder that `up` started, with all its processes."""
     from prodsim.embedder import local
+    from prodsim.plugin.config import load_settings
 
     running = local.stop(load_settings().home)
     output.result(f"embedder at {running.url} stopped" if running else "no embedder of `up` is running")
@@ -94,6 +96,7 @@ def down() -> None:
 def status(as_json: Json = False) -> None:
     """Show the embedder of `up`, and what answers at embedder_url."""
     from prodsim.embedder.status import embedder_status
+    from prodsim.plugin.config import load_settings
 
     settings = load_settings()
     found = embedder_status(settings.home, settings.embedder_url)
@@ -119,6 +122,7 @@ def logs(
 ) -> None:
     """Show the end of the log of the embedder that `up` started."""
     from prodsim.embedder import local
+    from prodsim.plugin.config import load_settings
 
     home = load_settings().home
     tail = local.log_tail(home, lines)

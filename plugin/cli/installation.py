@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from prodsim.plugin.config import load_settings
-
 from . import output
 from .options import Alias, DryRun, EmbedderUrl, EngineUrl, Json, Yes
 
@@ -24,6 +22,7 @@ def setup(
     json: Json = False,
 ) -> None:
     """Install the bundle: templates, pipelines, connectors. Safe to repeat; products are never touched."""
+    from prodsim.plugin.config import load_settings
     from prodsim.plugin.setup import setup as install
 
     from .wiring import open_shop
@@ -38,6 +37,7 @@ def uninstall(
 ) -> None:
     """Remove everything that setup installed, for all catalogs; their indexes stay."""
     from prodsim.plugin.client import connect
+    from prodsim.plugin.config import load_settings
     from prodsim.plugin.uninstall import uninstall as remove
 
     client = connect(load_settings(alias=alias, engine_url=engine_url))
@@ -52,6 +52,7 @@ def status(
 ) -> None:
     """What is installed, what it serves, and what is stale."""
     from prodsim.plugin.client import connect
+    from prodsim.plugin.config import load_settings
     from prodsim.plugin.status import status as look
 
     from .wiring import open_embedder
@@ -70,6 +71,7 @@ def doctor(
 ) -> None:
     """Check every part of the query path. Exit code 3 when something fails."""
     from prodsim.plugin.client import connect
+    from prodsim.plugin.config import load_settings
     from prodsim.plugin.doctor import doctor as examine
     from prodsim.plugin.errors import CheckFailed
 

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from prodsim.plugin.config import Settings, load_settings
-
 from . import output
 from .options import Alias, EmbedderUrl, EngineUrl, Json
 
 if TYPE_CHECKING:
+    from prodsim.plugin.config import Settings
     from prodsim.plugin.query import ProductSearch, Result
 
 Size = Annotated[int, typer.Option("--size", "-n", min=1, max=1000, help="Hits on a page.")]
@@ -46,6 +45,8 @@ def search(
     json: Json = False,
 ) -> None:
     """Search the catalog by words and meaning."""
+    from prodsim.plugin.config import load_settings
+
     from .wiring import open_embedder
 
     settings = load_settings(alias=alias, engine_url=engine_url, embedder_url=embedder_url)
@@ -73,6 +74,8 @@ def similar(
     json: Json = False,
 ) -> None:
     """Products like this one, without itself and its variants."""
+    from prodsim.plugin.config import load_settings
+
     settings = load_settings(alias=alias, engine_url=engine_url)
     filters = filters_of(size, offset, category, brand, price_min, price_max, in_stock, sort, facets)
     show(catalog(settings).similar(sku, **filters), json)

@@ -12,6 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from prodsim.embedder import local
+from prodsim.embedder.client import EmbedderClient
+from prodsim.embedder.settings import ServerSettings
 from prodsim.loaders.catalog import load_catalog
 from prodsim.loaders.readers import read_rows
 from prodsim.loaders.rejects import RejectsFile
@@ -133,6 +136,45 @@ def test_a_catalog_of_another_model_is_not_mixed_with_new_vectors(shop: Shop, tm
     with pytest.raises(EngineError, match=r"holds 384-d vectors of all-minilm-l6-v2@.*reindex"):
         load(other, tmp_path, [product(2)])
     assert set(stored(shop)) == {"p1"}
+
+
+@pytest.fixture(scope="module")
+def fake_embedder_url(home: Path, embedder_url: str) -> Iterator[str]:
+    """A second embedder whose vectors have another length; it needs no model."""
+    port = int(embedder_url.rpartition(":")[2]) + 1
+    yield local.start(home / "fake", ServerSettings(model="fake-64", port=port)).running.url
+    local.stop(home / "fake")
+
+
+def test_a_reindex_changes_the_model_and_a_rollback_brings_the_old_one_back(
+    shop: Shop, tmp_path: Path, fake_embedder_url: str
+) -> None:
+    alias = shop.settings.alias
+    load(shop, tmp_path, [product(number) for number in range(10)])
+    settings = shop.settings.model_copy(update={"embedder_url": fake_embedder_url})
+    with EmbedderClient(fake_embedder_url) as embedder:
+        other = catalogs.Shop(shop.client, settings, embedder, catalogs.embedder_model(embedder, settings))
+        outcome = catalogs.reindex(other, quiet)
+    assert (outcome.account.indexed, outcome.account.embedded) == (10, 10)
+    mapping = shop.client.indices.get_mapping(index=alias)[f"{alias}-000002"]["mappings"]["properties"]
+    assert [name for name in mapping if name.startswith("text_vector_")] == ["text_vector_64"]
+    assert all("text_vector_384" not in source for source in stored(shop).values())
+
+    def explained() -> str:
+        body = {"id": "prodsim-search", "params": {"q": "product number 7", "size": 1}, "explain": True}
+        [hit] = shop.client.search_template(index=alias, body=body)["hits"]["hits"]
+        assert hit["_id"] == "p7"
+        return json.dumps(hit["_explanation"])
+
+    def similar() -> int:
+        body = {"id": "prodsim-similar", "params": {"sku": "p7", "size": 5}}
+        return len(shop.client.search_template(index=alias, body=body)["hits"]["hits"])
+
+    assert '"on": 1.0' in explained() or "on=1.0" in explained()
+    assert similar() == 5
+    catalogs.rollback(shop.client, alias)
+    assert '"on": 1.0' in explained() or "on=1.0" in explained()
+    assert similar() == 5
 
 
 def without_time(source: dict[str, Any]) -> dict[str, Any]:
