@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from prodsim.plugin.errors import ProdsimError
 
+from .processes import MARK
 from .server import serve_until_stopped
 from .settings import ServerSettings
 
@@ -19,7 +21,7 @@ def say(text: str) -> None:
 
 def main() -> int:
     try:
-        serve_until_stopped(ServerSettings.model_validate_json(sys.argv[1]), say)
+        serve_until_stopped(ServerSettings.model_validate_json(sys.argv[1]), say, os.environ[MARK])
     except ProdsimError as error:
         say(f"{ERROR_PREFIX}{error}")
         return 1

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,8 +21,8 @@ from prodsim.plugin.errors import EmbedderError
 from .__main__ import ERROR_PREFIX
 from .client import EmbedderClient
 from .model_files import public_id
-from .processes import MARK, environment, is_alive, marked, signal_process, stop_marked
-from .server import prepare
+from .processes import MARK, is_alive, marked, signal_process, stop_marked
+from .server import files_of_ray, prepare
 from .settings import ServerSettings
 
 STOP_TIMEOUT_S = 30.0
@@ -76,6 +77,7 @@ def start(home: Path, settings: ServerSettings, timeout_s: float = 300.0) -> Sta
 
 
 def spawn(home: Path, settings: ServerSettings) -> Running:
+    clear(recorded(home))
     prepared = prepare(settings)
     log = log_file(home)
     if log.exists():
@@ -142,20 +144,31 @@ def stop(home: Path) -> Running | None:
             while is_alive(running.pid) and time.monotonic() < deadline:
                 time.sleep(0.05)
                 reap(running.pid)
-            stop_marked(running.mark)
+        clear(recorded(home))
         state_file(home).unlink(missing_ok=True)
     return running
 
 
 def find(home: Path) -> Running | None:
     """The embedder that `start` left running under this home, ready or not."""
+    running = recorded(home)
+    # another process may have got the id meanwhile: only ours has the mark
+    return running if running and running.pid in marked(running.mark) else None
+
+
+def recorded(home: Path) -> Running | None:
+    """The last embedder that was started, running or not."""
     try:
-        running = Running(**json.loads(state_file(home).read_text()))
+        return Running(**json.loads(state_file(home).read_text()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
-    # another process may have got the id meanwhile: only ours has the mark
-    ours = f"{MARK}={running.mark}".encode() in environment(running.pid)
-    return running if ours and is_alive(running.pid) else None
+
+
+def clear(last: Running | None) -> None:
+    """Ends what is left of an embedder, should it have been killed, and removes its temporary files."""
+    if last is not None:
+        stop_marked(last.mark)
+        shutil.rmtree(files_of_ray(last.mark), ignore_errors=True)
 
 
 def state_file(home: Path) -> Path:

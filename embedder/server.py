@@ -10,10 +10,11 @@ import secrets
 import shutil
 import signal
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -31,14 +32,14 @@ FOREIGN = ["RAY_ADDRESS", "RAY_NAMESPACE", "RAY_TMPDIR", "RAY_RUNTIME_ENV_HOOK",
 PROXIES = ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
 
 
-def serve_until_stopped(settings: ServerSettings, say: Callable[[str], None]) -> None:
-    """Runs the embedder until SIGINT or SIGTERM; then no process of it is left.
+def serve_until_stopped(settings: ServerSettings, say: Callable[[str], None], mark: str | None = None) -> None:
+    """Runs the embedder until SIGINT or SIGTERM; then no process of it, all of which bear `mark`, is left.
 
     Raises:
         EmbedderError: the model, the port or a GPU is not to be had, or Ray does not start.
     """
     started = time.monotonic()
-    mark = os.environ.setdefault(MARK, secrets.token_hex(8))
+    mark = os.environ[MARK] = mark or secrets.token_hex(8)
     try:
         with stopped_by_signals():
             prepared = prepare(settings)
@@ -85,12 +86,19 @@ def prepare(settings: ServerSettings) -> ServerSettings:
     Raises:
         EmbedderError: see `serve_until_stopped`.
     """
+    check_installed()
     source = find_model(settings.model, settings.model_id)
     if source.folder is not None:
         check_model_folder(source.folder)
     check_port_free(settings.host, settings.port)
     folder = str(source.folder) if source.folder else settings.model
     return settings.model_copy(update={"model": folder, "model_id": source.id, "load_attempts": 1})
+
+
+def check_installed() -> None:
+    missing = [name for name in ("ray", "fastapi", "torch", "sentence_transformers") if find_spec(name) is None]
+    if missing:
+        raise EmbedderError(f"{', '.join(missing)} is not installed: pip install 'prodsim[embedder]'")
 
 
 def check_port_free(host: str, port: int) -> None:
@@ -120,18 +128,23 @@ def private_ray(settings: ServerSettings) -> Iterator[None]:
         RAY_ENABLE_UV_RUN_RUNTIME_ENV="0",
         RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
     )
-    # Ray puts sockets below this folder, and a socket's path may have 107 characters
-    folder = tempfile.mkdtemp(prefix="prodsim-", dir="/tmp")
+    folder = files_of_ray(os.environ[MARK])
     try:
+        folder.mkdir(mode=0o700)
         import ray
 
-        start_ray(folder, settings)
+        start_ray(str(folder), settings)
         heed_signals()  # Ray set a handler of its own
         yield
     finally:
         ray.shutdown()
         stop_marked(os.environ[MARK])
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def files_of_ray(mark: str) -> Path:
+    """Ray's logs and sockets. The path is short because a socket's may have 107 characters, 65 of which Ray adds."""
+    return Path(f"/tmp/prodsim-{mark}")
 
 
 def start_ray(folder: str, settings: ServerSettings) -> None:

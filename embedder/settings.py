@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from prodsim.plugin.errors import UsageError
 
 CPU_BATCH_SIZE = 16
 GPU_BATCH_SIZE = 128
@@ -99,6 +102,31 @@ class ServerSettings(EmbedderSettings):
     @property
     def application(self) -> EmbedderSettings:
         return EmbedderSettings.model_validate(self.model_dump(exclude={"host", "port"}))
+
+
+def server_settings(**values: Any) -> ServerSettings:
+    """Settings from options; None stands for the default.
+
+    Raises:
+        UsageError: all bad values, in one line.
+    """
+    try:
+        return ServerSettings(**{name: value for name, value in values.items() if value is not None})
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
+        raise UsageError("; ".join(problems)) from None
+
+
+def port_in(url: str) -> int | None:
+    """The port that a URL names, if any.
+
+    Raises:
+        UsageError: it is no port.
+    """
+    try:
+        return urlsplit(url).port
+    except ValueError:
+        raise UsageError(f"embedder_url {url} has no valid port") from None
 
 
 def available_cpus() -> int:

@@ -21,7 +21,10 @@ SIMILAR_TEMPLATE = "prodsim-similar"
 SEARCH_MARKER = "prodsim_query"
 SIMILAR_MARKER = "prodsim_sku"
 VECTOR_LEGS = "query.bool.must[0].function_score.query.bool.should"
-SORT_FIELDS = ("price", "list_price", "rating", "rating_count", "popularity", "stock", "created_at", "updated_at")
+SORT_FIELDS = (
+    *("price", "list_price", "rating", "rating_count", "popularity", "stock", "created_at", "updated_at"),
+    *("brand", "sku"),
+)
 HIDDEN_FIELDS = ("text_vector_*", "image_vector_*", "prodsim")
 INGEST_BATCH_SIZE = 64
 IMAGE_DIMENSION = 1280  # of the default image encoder, EfficientNet-Lite0
@@ -118,13 +121,23 @@ def search_pipeline(
     )
 
 
-def search_templates(profile: RankingProfile, dimensions: Sequence[int]) -> dict[str, str]:
+def bm25_scale(engine_version: str) -> float:
+    """What a BM25 score of that engine is, measured in those of OpenSearch 2.x.
+
+    From 3.0 on Lucene's own BM25Similarity scores, without the constant factor k1 + 1 = 2.2 of the one before
+    (OpenSearch issue 17315).
+    """
+    return 1.0 if int(engine_version.split(".")[0]) < 3 else 1 / 2.2
+
+
+def search_templates(profile: RankingProfile, dimensions: Sequence[int], engine_version: str) -> dict[str, str]:
     """The mustache sources of the stored templates, by name, with a vector leg for each of those lengths.
 
     A leg keeps its place for good (`leg_dimensions`): pipelines of other indexes write to it by position.
     """
     shared = {
         "profile": profile,
+        "words_k": profile.words.k * bm25_scale(engine_version),
         "text_vectors": {text_vector_field(dimension): dimension for dimension in dimensions},
         "text_fields": [f"{name}^{weight:g}" for name, weight in profile.words.fields.items()],
         "placeholder": placeholder,

@@ -57,7 +57,7 @@ def setup(
         if model not in [index.model for index in indexes]:  # ready before its first index is
             remote_models(installer, settings, model)
     install_index_template(installer, settings.alias, model)
-    install_search_templates(installer, profile or default_profile(), dimensions)
+    install_search_templates(installer, cluster, profile or default_profile(), dimensions)
     for index in indexes:
         install_pipelines(installer, settings, cluster, index.name, index.model, dimensions)
         installer.attach_pipelines(index)
@@ -72,7 +72,7 @@ def prepare_index(client: OpenSearch, settings: Settings, name: str, model: Text
     cluster = inspect_cluster(client)
     dimensions = template_dimensions(client, [model])
     install_index_template(installer, settings.alias, model)  # it would add another model's vector field to the index
-    install_search_templates(installer, default_profile(), dimensions)
+    install_search_templates(installer, cluster, default_profile(), dimensions)
     install_pipelines(installer, settings, cluster, name, model, dimensions)
     return installer.changes
 
@@ -89,8 +89,10 @@ def template_dimensions(client: OpenSearch, models: Sequence[TextModel]) -> list
     return [*known, *sorted({model.dimension for model in models} - set(known))]
 
 
-def install_search_templates(installer: Installer, profile: RankingProfile, dimensions: Sequence[int]) -> None:
-    for name, source in bundle.search_templates(profile, dimensions).items():
+def install_search_templates(
+    installer: Installer, cluster: Cluster, profile: RankingProfile, dimensions: Sequence[int]
+) -> None:
+    for name, source in bundle.search_templates(profile, dimensions, cluster.version).items():
         installer.put(Resource("search template", name, {"script": {"lang": "mustache", "source": source}}))
 
 

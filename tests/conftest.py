@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 # For the first of several runs at once; each further one takes the ports STEP above.
-ENGINE_PORT = 9260
-ENGINE_3_PORT = 9280
-EMBEDDER_PORT = 8960
-STEP = 40
+ENGINE_PORT = 19260
+ENGINE_3_PORT = 19261
+EMBEDDER_PORT = 18960
+STEP = 2
 HEAP = "1g"
 
 
@@ -175,4 +175,16 @@ def example_3(settings_for: Callable[..., Settings], engine_3_url: str) -> Itera
 
     with open_shop(settings_for("example", engine_url=engine_3_url)) as opened:
         load_file(opened, ROOT / "examples" / "products.ndjson")
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def esci(settings_for: Callable[..., Settings]) -> Iterator[Shop]:
+    """ESCI-150, loaded once on 2.19.1; skipped where the data are not there. Tests read it and leave it as it is."""
+    from .catalog_files import load_file
+
+    products = require_shared("esci150/products.ndjson.gz")
+    with open_shop(settings_for("esci150")) as opened:
+        account = load_file(opened, products, ROOT / "examples" / "catalogs" / "esci150.yaml").account
+        assert (account.read, account.indexed, account.rejected) == (6764, 6764, 0)
         yield opened

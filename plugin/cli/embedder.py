@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 import typer
 
@@ -140,9 +139,9 @@ def server_settings(
     host: str,
     port: int | None,
 ) -> ServerSettings:
-    from prodsim.embedder.settings import ServerSettings
+    from prodsim.embedder import settings as embedder
 
-    return ServerSettings(
+    return embedder.server_settings(
         model=settings.embedder_model,
         model_id=model_id,
         replicas=settings.embedder_replicas,
@@ -150,5 +149,5 @@ def server_settings(
         threads=threads,
         max_batch_size=max_batch_size,
         host=host,
-        port=port or urlsplit(settings.embedder_url).port or 8901,
+        port=port or embedder.port_in(settings.embedder_url),
     )

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
-from prodsim.plugin.config import Settings
 from tests import contenders
 from tests.bench.measure import interleave, report, save
-from tests.catalog_files import load_file
-from tests.conftest import ROOT, SHARED_DATA, open_shop
+from tests.conftest import ROOT, SHARED_DATA
 from tests.judged import esci_judgments, example_judgments
 
 if TYPE_CHECKING:
@@ -23,18 +20,16 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 MOST_OVERHEAD = 1.3
 
 
+pytestmark = pytest.mark.timeout(1500)
+
+
 @pytest.fixture(scope="module")
-def catalog(settings_for: Callable[..., Settings]) -> Iterator[tuple[Shop, list[str]]]:
-    """ESCI-150 with its queries; where that is not there, the example shop with its own, and the report says so."""
-    products = SHARED_DATA / "esci150" / "products.ndjson.gz"
-    if products.exists():
-        mapping, queries = ROOT / "examples/catalogs/esci150.yaml", esci_judgments(products.parent / "judgments.json")
-    else:
-        products, mapping = ROOT / "examples/products.ndjson", None
-        queries = example_judgments(ROOT / "examples/judgments.json")
-    with open_shop(settings_for("bench")) as shop:
-        load_file(shop, products, mapping)
-        yield shop, list(queries)
+def catalog(request: pytest.FixtureRequest) -> tuple[Shop, list[str]]:
+    """ESCI-150 with its queries; where that is not there, the example shop with its own."""
+    if (SHARED_DATA / "esci150").is_dir():
+        return request.getfixturevalue("esci"), list(esci_judgments(SHARED_DATA / "esci150" / "judgments.json"))
+    judgments = example_judgments(ROOT / "examples" / "judgments.json")
+    return request.getfixturevalue("example"), list(judgments)
 
 
 def test_a_blended_query_costs_little_more_than_its_parts(catalog: tuple[Shop, list[str]]) -> None:
@@ -59,7 +54,7 @@ def test_a_blended_query_costs_little_more_than_its_parts(catalog: tuple[Shop, l
     ratio = found["blended query"].p50_ms / parts_ms
     products = client.count(index=alias)["count"]
     report(
-        f"query overhead on {products} products, {len(queries)} queries, {ROUNDS} rounds, one at a time",
+        f"query overhead on {alias}, {products} products, {len(queries)} queries, {ROUNDS} rounds, one at a time",
         [f"{name:14} p50 {timing.p50_ms:7.2f} ms   p95 {timing.p95_ms:7.2f} ms" for name, timing in found.items()]
         + [f"blended / (BM25 + embedder): {ratio:.2f} (at most {MOST_OVERHEAD})"],
     )

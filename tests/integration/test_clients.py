@@ -179,15 +179,29 @@ def test_with_a_vector_the_script_prints_the_same_with_and_without_ml_commons(
     assert run_python("python-client-mode", example, tmp_path) == printed
 
 
-@pytest.mark.parametrize("params", [{}, {"category": "Garden", "sort": {"price": "desc"}, "facets": True}])
-def test_one_vector_gets_one_first_page_on_both_engines(example: Shop, example_3: Shop, params: dict[str, Any]) -> None:
+@pytest.fixture(scope="module")
+def vector(example: Shop) -> list[float]:
     with EmbedderClient(example.settings.embedder_url) as embedder:
         vectors, _ = embedder.embed([SEATS], input_type="query")
-    params = {"q": SEATS, "vector": [float(number) for number in vectors[0]], **params}
-    here, there = search(example, **params), search(example_3, **params)
+    return [float(number) for number in vectors[0]]
+
+
+@pytest.mark.parametrize("params", [{}, {"category": FURNITURE, "sort": {"price": "desc"}, "facets": True}])
+def test_one_vector_gets_one_first_page_on_both_engines(
+    example: Shop, example_3: Shop, vector: list[float], params: dict[str, Any]
+) -> None:
+    here, there = (search(shop, q=SEATS, vector=vector, **params) for shop in (example, example_3))
     assert skus(here) == skus(there)
     assert len(skus(here)) == 10
     assert here.get("aggregations") == there.get("aggregations")
+
+
+def test_one_vector_gets_one_score_on_both_engines(example: Shop, example_3: Shop, vector: list[float]) -> None:
+    scores = [
+        {hit["_id"]: hit["_score"] for hit in search(shop, q=SEATS, vector=vector, size=100)["hits"]["hits"]}
+        for shop in (example, example_3)
+    ]
+    assert scores[0] == pytest.approx(scores[1], abs=0.001)
 
 
 def test_our_client_prints_what_the_page_shows(example: Shop, tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ import pytest
 from prodsim.embedder.client import EmbedderClient
 from prodsim.embedder.loading import open_encoder
 from prodsim.embedder.model_files import packaged_model_folder
-from prodsim.embedder.processes import MARK, marked, stop_marked
+from prodsim.embedder.processes import MARK, all_processes, environment, is_alive, marked, stop_marked
+from prodsim.embedder.server import files_of_ray
 from prodsim.embedder.settings import EmbedderSettings
 from prodsim.plugin.errors import EmbedderError
 
@@ -74,6 +75,11 @@ def surroundings(tmp_path: Path) -> dict[str, str]:
 def admin(surroundings: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [str(BIN / "prodsim-admin"), "embedder", *arguments]
     return subprocess.run(command, env=surroundings, capture_output=True, text=True, timeout=240, check=False)
+
+
+def started_with(setting: str) -> list[int]:
+    """Ids of the processes with this in their environment."""
+    return [pid for pid in all_processes() if setting.encode() in environment(pid) and is_alive(pid)]
 
 
 def get(url: str, path: str) -> tuple[int, str]:
@@ -184,7 +190,8 @@ def test_up_status_logs_and_down(surroundings: dict[str, str], tmp_path: Path) -
     finally:
         down = admin(surroundings, "down")
     assert down.stdout == "embedder at http://127.0.0.1:8951 stopped\n"
-    assert marked(mark) == []
+    assert started_with(f"PRODSIM_HOME={tmp_path}") == []
+    assert not files_of_ray(mark).exists()
     assert get("http://127.0.0.1:8951", "/healthz") == (0, "")
 
 
@@ -194,9 +201,8 @@ def test_a_loading_embedder_is_alive_but_not_ready_and_one_that_fails_to_load_en
     model = tmp_path / "model"
     shutil.copytree(packaged_model_folder(), model)
     (model / "config.json").write_text('{"model_type": "no-such-architecture"}')
-    mark = secrets.token_hex(8)
     command = [str(BIN / "prodsim-admin"), "embedder", "serve", "--model", str(model)]
-    server = subprocess.Popen(command, env=surroundings | {MARK: mark}, stderr=subprocess.PIPE, text=True)
+    server = subprocess.Popen(command, env=surroundings, stderr=subprocess.PIPE, text=True)
     try:
         alive: list[int] = []
         seen: list[tuple[int, str]] = []
@@ -206,13 +212,13 @@ def test_a_loading_embedder_is_alive_but_not_ready_and_one_that_fails_to_load_en
             time.sleep(0.1)
         log = server.communicate()[1]
     finally:
-        stop_marked(mark)
+        server.terminate()
     assert 200 in alive
     assert any(status == 503 and "is loading" in text for status, text in seen)
     assert not any(status == 200 for status, _ in seen)
     assert server.returncode == 1
     assert log.splitlines()[-1].startswith(f"prodsim-admin: the model in {model} can't be loaded: ")
-    assert marked(mark) == []
+    assert started_with(f"PRODSIM_HOME={tmp_path}") == []
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ MODEL = TextModel("all-minilm-l6-v2", "0123456789ab", 384)
 
 
 def test_a_template_has_a_vector_leg_for_each_length_and_the_pipeline_fills_its_own() -> None:
-    source = bundle.search_templates(default_profile(), [512, 384])["prodsim-search"]
+    source = bundle.search_templates(default_profile(), [512, 384], "2.19.1")["prodsim-search"]
     legs = re.findall(r'"knn": \{"(text_vector_\d+)"', source)
     assert legs == ["text_vector_512", "text_vector_384"]
     longer = TextModel("other", "1", 512)
@@ -31,7 +31,7 @@ def test_a_template_has_a_vector_leg_for_each_length_and_the_pipeline_fills_its_
 
 
 def test_install_time_placeholders_are_all_filled() -> None:
-    for source in bundle.search_templates(default_profile(), [384]).values():
+    for source in bundle.search_templates(default_profile(), [384], "2.19.1").values():
         assert not re.search(r"<<|>>|<%|%>", source)
 
 
@@ -39,9 +39,18 @@ def test_the_profile_reaches_the_templates() -> None:
     content = default_profile().model_dump()
     content["words"]["all_words"] = 0.123456
     content["signals"]["out_of_stock"] = 0.654321
-    source = bundle.search_templates(RankingProfile.model_validate(content), [384])["prodsim-search"]
+    source = bundle.search_templates(RankingProfile.model_validate(content), [384], "2.19.1")["prodsim-search"]
     assert "0.123456" in source
     assert "0.654321" in source
+
+
+def test_the_words_leg_scores_alike_on_engines_that_scale_bm25_differently() -> None:
+    k = default_profile().words.k
+    older, newer = (
+        bundle.search_templates(default_profile(), [3], version)["prodsim-search"] for version in ("2.19.1", "3.5.0")
+    )
+    assert f'"k": {k}' in older
+    assert f'"k": {k / 2.2}' in newer
 
 
 def test_a_profile_refuses_what_it_does_not_know() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import string
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import numpy as np
 import orjson
 import pytest
@@ -257,6 +259,40 @@ def test_a_lost_replica_is_answered_503_and_a_failing_model_500(api: TestClient)
     assert "choked" in refusal(api.post("/v1/embeddings", json={"input": "poison"}), 500)["message"]
 
 
+async def slow(texts: list[str], input_type: InputType) -> Encoded:
+    await asyncio.sleep(0.3)
+    return FakeEncoder("fake-16", 16).encode(texts, input_type)
+
+
+@pytest.mark.parametrize("limit", [{"max_ongoing_requests": 3}, {"max_items": 3, "max_queued_items": 3}])
+def test_more_than_can_be_held_is_answered_503_at_once_and_the_rest_is_answered(limit: dict[str, int]) -> None:
+    limits = EmbedderSettings(model="fake-16", **limit)  # type: ignore[arg-type]  # the fields in `limit` are all int
+    model = ServedModel("fake-16", Batcher(slow, max_batch_size=1, max_queued_items=limits.max_queued_items))
+    model.card = MODEL.card
+
+    async def ask() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(create_api(lambda: {model.id: model}, limits))
+        async with httpx.AsyncClient(transport=transport, base_url="http://embedder") as client:
+            posts = [client.post("/v1/embeddings", json={"input": f"text {i}"}, timeout=30) for i in range(6)]
+            return await asyncio.gather(*posts)
+
+    answers = asyncio.run(ask())
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert len(answers) - len(refused) == sum(answer.status_code == 200 for answer in answers) >= 3
+    assert len(refused) >= 2
+    assert all(answer.headers["retry-after"] and answer.json()["error"]["message"] for answer in refused)
+
+
+def test_a_request_that_takes_too_long_is_answered_503() -> None:
+    hasty = EmbedderSettings(model="fake-16", request_timeout_s=0.05)
+    model = ServedModel("fake-16", Batcher(slow, max_batch_size=1, max_queued_items=9))
+    model.card = MODEL.card
+    with TestClient(create_api(lambda: {model.id: model}, hasty)) as api:
+        late = api.post("/v1/embeddings", json={"input": "a"})
+        assert "0.05 s" in refusal(late, 503)["message"]
+        assert late.headers["retry-after"]
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -265,7 +301,7 @@ json_values = st.recursive(
 fields = st.sampled_from(["input", "model", "input_type", "encoding_format", "dimensions", "user", "x"])
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(body=st.dictionaries(fields, json_values, max_size=6) | json_values)
 def test_no_json_makes_the_embedder_fail(api: TestClient, body: Any) -> None:
     try:
@@ -277,14 +313,14 @@ def test_no_json_makes_the_embedder_fail(api: TestClient, body: Any) -> None:
     orjson.loads(response.content)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(prefix=st.sampled_from([b"", b'{"input": "', b'{"input": [', b'{"input":']), body=st.binary(max_size=60))
 def test_no_bytes_make_the_embedder_fail(api: TestClient, prefix: bytes, body: bytes) -> None:
     response = api.post("/v1/embeddings", content=prefix + body, headers=JSON)
     assert response.status_code in {200, 400, 413}, response.text
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(
     name=st.sampled_from(["content-type", "content-encoding", "content-length", "transfer-encoding", "accept"]),
     value=st.text(string.ascii_letters + string.digits + " ;=/-\"'", max_size=30),

@@ -11,8 +11,8 @@ import pytest
 from prodsim.embedder.fake import FakeEncoder
 from prodsim.embedder.loading import open_encoder
 from prodsim.embedder.model_files import check_model_folder, content_revision, find_model, packaged_model_folder
-from prodsim.embedder.settings import EmbedderSettings, ServerSettings
-from prodsim.plugin.errors import EmbedderError
+from prodsim.embedder.settings import EmbedderSettings, ServerSettings, port_in, server_settings
+from prodsim.plugin.errors import EmbedderError, UsageError
 
 TRANSFORMER = {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}
 POOLING = {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}
@@ -155,6 +155,16 @@ def test_copies_share_the_cpus_unless_they_reserve_their_own() -> None:
 )
 def test_the_url_of_a_server_is_one_that_can_be_called(host: str, url: str) -> None:
     assert ServerSettings(host=host).url == url
+
+
+def test_bad_options_are_refused_together_in_one_line() -> None:
+    with pytest.raises(UsageError, match=r"model_id: .*; port: ") as caught:
+        server_settings(model_id="no spaces allowed", port=0, host=None)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match="99999"):
+        port_in("http://127.0.0.1:99999")
+    assert port_in("http://embedder:8901/") == 8901
+    assert server_settings(port=port_in("http://embedder"), model=None) == ServerSettings()
 
 
 def test_the_application_takes_no_address() -> None:
