@@ -64,12 +64,12 @@ class Transport:
             try:
                 return self.exchange(method, path, content, max(0.001, deadline - time.monotonic()))
             except TryAgain as again:
-                jitter_s = random.uniform(0, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0**attempt))
-                pause_s = max(again.after_s, jitter_s)
                 failures += again.is_failure
-                if failures >= TRIES_AFTER_500 or time.monotonic() + pause_s >= deadline:
+                left_s = deadline - time.monotonic()
+                if failures >= TRIES_AFTER_500 or again.after_s >= left_s or left_s < FIRST_PAUSE_S:
                     raise again.error from None
-                time.sleep(pause_s)
+                jitter_s = random.uniform(0, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0**attempt))
+                time.sleep(max(again.after_s, min(jitter_s, left_s / 2)))
 
     def exchange(self, method: str, path: str, content: bytes | None, timeout_s: float) -> Any:
         """One try.

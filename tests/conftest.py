@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from prodsim.plugin.config import Settings, default_home, load_settings
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
     from prodsim.plugin.catalogs import Shop
+
+hypothesis.settings.register_profile("busy-machine", deadline=None)  # a slow example is no broken promise
+hypothesis.settings.load_profile("busy-machine")
 
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
