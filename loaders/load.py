@@ -188,7 +188,7 @@ def check_rows(source: Source, catalog: Catalog) -> Check:
             continue
         report.rejected += 1
         if len(report.first_problems) < SHOWN_PROBLEMS:
-            messages = [row.problem] if row.problem else [f"{problem.field}: {problem.message}" for problem in outcome]
+            messages = [row.problem] if row.problem else [problem.message for problem in outcome]
             report.first_problems.append(f"line {row.line}: {'; '.join(messages)}")
     return report
 

@@ -114,6 +114,7 @@ def build(shop: Shop, replaces: str | None, progress: Progress, rows: Rows | Non
             account = load_rows(rows.source, rows.catalog, shop.target(name), rows.rejects, progress)
         elif replaces:
             account = copy_products(replaces, shop.target(name), progress)
+        indexes.open_index(shop.client, name)
         check_count(shop, name, account, replaces if not rows else None)
         indexes.swap(shop.client, alias, name, replaces)
     except BaseException:

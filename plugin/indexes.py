@@ -143,12 +143,24 @@ def next_index_name(client: OpenSearch, alias: str) -> str:
 
 
 def create_index(client: OpenSearch, name: str, body: Mapping[str, Any]) -> None:
-    """Creates an empty product index whose pipelines (`pipeline_name`) exist already."""
+    """Creates an empty product index whose pipelines (`pipeline_name`) exist already, for filling in one go.
+
+    It does not refresh until `open_index`: an index filled without refreshes has a few large segments instead of one a
+    batch, and a k-NN query looks for its k neighbours in each segment.
+    """
     settings = dict(body["settings"]["index"])
+    settings["refresh_interval"] = "-1"
     settings["default_pipeline"] = pipeline_name(name)
     settings["search.default_pipeline"] = pipeline_name(name)
     with engine_errors(f"creating index {name}"):
         client.indices.create(index=name, body={"settings": {"index": settings}, "mappings": body["mappings"]})
+
+
+def open_index(client: OpenSearch, name: str) -> None:
+    """Lets a filled index refresh by itself again."""
+    with engine_errors(f"opening index {name}"):
+        client.indices.put_settings(index=name, body={"index": {"refresh_interval": None}})
+        client.indices.refresh(index=name)
 
 
 def delete_index(client: OpenSearch, name: str) -> None:

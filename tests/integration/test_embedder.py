@@ -268,7 +268,7 @@ def test_a_serve_configuration_file_runs_the_application(tmp_path: Path) -> None
         server = subprocess.Popen(command, env=surroundings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             with EmbedderClient("http://127.0.0.1:8952") as client:
-                until(lambda: server.poll() is not None or client.ready(), 120)
+                until(lambda: server.poll() is not None or client.ready(), 240)
                 model = client.model()
                 assert (model.id, model.dimension, model.max_items) == ("fake-24", 24, 7)
         finally:

@@ -155,7 +155,7 @@ from prodsim.mappings.profile import default_profile
 model = TextModel("m", "1", 4)
 assert index_body(model)["mappings"]["properties"]["text_vector_4"]
 assert ingest_pipeline(model, None)["processors"]
-print(*sorted(search_templates(default_profile(), [4])))
+print(*sorted(search_templates(default_profile(), [4], "2.19.1")))
 products = files("prodsim.examples").joinpath("products.ndjson").read_text(encoding="utf-8")
 print(len(products.splitlines()), files("prodsim.examples").joinpath("catalogs/esci150.yaml").is_file())
 """
