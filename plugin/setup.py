@@ -84,8 +84,10 @@ def install_index_template(installer: Installer, alias: str, model: TextModel) -
 
 def template_dimensions(client: OpenSearch, models: Sequence[TextModel]) -> list[int]:
     """The vector lengths for the stored templates: those that are in, then the new ones."""
-    installed = read_resource(client, "search template", bundle.SEARCH_TEMPLATE)
-    known = bundle.leg_dimensions(installed["script"]["source"]) if installed else []
+    known: list[int] = []
+    for name in (bundle.SEARCH_TEMPLATE, bundle.SIMILAR_TEMPLATE):  # the same legs, if nobody has meddled with one
+        installed = read_resource(client, "search template", name)
+        known = known or bundle.leg_dimensions(installed["script"]["source"] if installed else "")
     return [*known, *sorted({model.dimension for model in models} - set(known))]
 
 

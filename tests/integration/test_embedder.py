@@ -265,7 +265,14 @@ def test_a_serve_configuration_file_runs_the_application(tmp_path: Path) -> None
         }
         surroundings = os.environ | {MARK: mark} | ray
         command = [str(BIN / "serve"), "run", "--address", "local", str(configuration)]
-        server = subprocess.Popen(command, env=surroundings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        server = subprocess.Popen(
+            command,
+            env=surroundings,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            # a run of the tests in the background ignores Ctrl-C, and its children would inherit that
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         try:
             with EmbedderClient("http://127.0.0.1:8952") as client:
                 until(lambda: server.poll() is not None or client.ready(), 240)
