@@ -21,10 +21,8 @@ SIMILAR_TEMPLATE = "prodsim-similar"
 SEARCH_MARKER = "prodsim_query"
 SIMILAR_MARKER = "prodsim_sku"
 VECTOR_LEGS = "query.bool.must[0].function_score.query.bool.should"
-SORT_FIELDS = (
-    *("price", "list_price", "rating", "rating_count", "popularity", "stock", "created_at", "updated_at"),
-    *("brand", "sku"),
-)
+# None of them may be a parameter of a template too: mustache would take that for the direction.
+SORT_FIELDS = ("price", "list_price", "rating", "rating_count", "popularity", "stock", "created_at", "updated_at")
 HIDDEN_FIELDS = ("text_vector_*", "image_vector_*", "prodsim")
 INGEST_BATCH_SIZE = 64
 IMAGE_DIMENSION = 1280  # of the default image encoder, EfficientNet-Lite0
