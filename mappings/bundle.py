@@ -137,7 +137,7 @@ def search_templates(profile: RankingProfile, dimensions: Sequence[int], engine_
         "profile": profile,
         "words_k": profile.words.k * bm25_scale(engine_version),
         "text_vectors": {text_vector_field(dimension): dimension for dimension in dimensions},
-        "text_fields": [f"{name}^{weight:g}" for name, weight in profile.words.fields.items()],
+        "text_fields": profile.words.weighted_fields,
         "placeholder": placeholder,
         "sort_fields": SORT_FIELDS,
         "hidden_fields": HIDDEN_FIELDS,

@@ -20,6 +20,11 @@ class Words(Section):
     k: float = Field(gt=0)
     all_words: float = Field(ge=0)
 
+    @property
+    def weighted_fields(self) -> list[str]:
+        """The fields as a multi_match query takes them: title^3."""
+        return [f"{name}^{weight:g}" for name, weight in self.fields.items()]
+
 
 class Meaning(Section):
     """The vector leg: `weight * max(0, (cosine - c) / (1 - c))` over the nearest `candidates` of each shard."""

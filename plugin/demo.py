@@ -109,7 +109,7 @@ def ask(client: OpenSearch, alias: str) -> Iterator[Shown]:
 
 def words_only(client: OpenSearch, alias: str, question: str) -> Result:
     """What the engine finds without prodsim: BM25 over the same fields with the same weights."""
-    fields = [f"{name}^{weight:g}" for name, weight in default_profile().words.fields.items()]
+    fields = default_profile().words.weighted_fields
     query = {"multi_match": {"query": question, "type": "cross_fields", "fields": fields}}
     with engine_errors(f"searching {alias}"):
         answer = client.search(index=alias, body={"size": 3, "query": query, "_source": ["title", "price"]})

@@ -14,12 +14,8 @@ SIZE = 10
 HYBRID_PIPELINE = "contender-min-max"
 
 
-def text_fields() -> list[str]:
-    return [f"{name}^{weight:g}" for name, weight in default_profile().words.fields.items()]
-
-
 def multi_match(query: str, kind: str) -> dict[str, Any]:
-    return {"multi_match": {"query": query, "type": kind, "fields": text_fields()}}
+    return {"multi_match": {"query": query, "type": kind, "fields": default_profile().words.weighted_fields}}
 
 
 def bm25(client: OpenSearch, alias: str, kind: str) -> Callable[[str], dict[str, Any]]:
