@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+LONGEST_LINE = 200
+
 
 @dataclass(frozen=True)
 class Change:
@@ -32,8 +34,13 @@ def compare_lines(kind: str, name: str, installed: Sequence[str] | None, wanted:
         return Change(kind, name, "unchanged")
     header_lines = 2  # ---, +++
     difference = list(difflib.unified_diff(installed or [], wanted, lineterm="", n=0))[header_lines:]
-    lines = tuple(line for line in difference if not line.startswith("@@"))
+    lines = tuple(shortened(line) for line in difference if not line.startswith("@@"))
     return Change(kind, name, "create" if installed is None else "update", lines)
+
+
+def shortened(line: str) -> str:
+    """A line fit for a screen: a template's placeholder vector alone has hundreds of numbers."""
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"
 
 
 def flatten(value: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,7 @@ def engine_errors(doing: str) -> Iterator[None]:
         raise EngineUnreachable(f"{doing}: TLS failed ({first_line(error.info)}); check engine_ca_file") from None
     except exceptions.ConnectionError as error:
         raise EngineUnreachable(
-            f"{doing}: OpenSearch is not reachable ({first_line(error.info)}); start it ('prodsim-admin engine up') "
+            f"{doing}: OpenSearch is not reachable ({why_unreachable(error)}); start it ('prodsim-admin engine up') "
             "or set engine_url"
         ) from None
     except exceptions.AuthenticationException:
@@ -65,6 +66,11 @@ def engine_errors(doing: str) -> Iterator[None]:
         raise EngineError(f"{doing}: {reason(error)}") from None
     except (exceptions.SerializationError, exceptions.OpenSearchException) as error:
         raise EngineError(f"{doing}: what answers is not OpenSearch ({first_line(error)}); check engine_url") from None
+
+
+def why_unreachable(error: TransportError) -> str:
+    """Host, port and what the socket said; urllib3 puts its own object in front."""
+    return re.sub(r"^\w+\(host='(.*?)', port=(\d+)\)", r"\1:\2", first_line(error.info))
 
 
 def reason(error: TransportError) -> str:

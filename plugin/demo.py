@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from prodsim.embedder import local as local_embedder
 from prodsim.embedder.client import EmbedderClient
-from prodsim.embedder.settings import ServerSettings
+from prodsim.embedder.settings import port_in, server_settings
 from prodsim.loaders.catalog import load_catalog
 from prodsim.loaders.readers import read_rows
 from prodsim.loaders.rejects import RejectsFile
@@ -73,11 +73,11 @@ def start_local_engine(settings: Settings, say: Say) -> None:
 
 
 def start_embedder(settings: Settings, say: Say) -> None:
-    server = ServerSettings(
+    server = server_settings(
         model=settings.embedder_model,
         replicas=settings.embedder_replicas,
         num_gpus=settings.embedder_num_gpus,
-        port=urlsplit(settings.embedder_url).port or 8901,
+        port=port_in(settings.embedder_url),
     )
     with EmbedderClient(settings.embedder_url) as embedder:
         if embedder.ready():

@@ -56,7 +56,7 @@ def output_of(command: list[str], folder: Path, timeout_s: float = 60) -> str:
 
 def require(*programs: str) -> None:
     if missing := [program for program in programs if shutil.which(program) is None]:
-        pytest.skip(f"no {' and no '.join(missing)} here: this example of docs/clients.md did not run")
+        pytest.skip(f"no {' and no '.join(missing)} here: this example did not run")
 
 
 def is_part(shown: Any, real: Any) -> bool:
