@@ -14,7 +14,7 @@ from .client import engine_errors
 from .cluster import Cluster, inspect_cluster
 from .config import Settings
 from .errors import NotFound, ProdsimError
-from .indexes import ProductIndex, serving_index
+from .indexes import ProductIndex, pipeline_name, serving_index
 from .status import ask_embedder, bundle_state, catalog_state
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def doctor(client: OpenSearch, settings: Settings, embedder: EmbedderClient) -> 
         serving = index
         checks.append(("catalog", lambda: check_catalog(client, serving, model)))
     if cluster.has_ml:
-        checks.append(("query path", lambda: check_query_path(client)))
+        checks.append(("query path", lambda: check_query_path(client, index)))
     else:
         findings.append(no_ml_commons(cluster))
     for name, check in checks:
@@ -122,16 +122,29 @@ def check_catalog(client: OpenSearch, index: ProductIndex, model: TextModel | No
         yield Finding("disk", "fail", f"{index.name} takes no writes: a node is over its flood-stage disk watermark")
 
 
-def check_query_path(client: OpenSearch) -> Iterator[Finding]:
-    """Whether the engine itself reaches the embedder, and how its recent calls went."""
+def check_query_path(client: OpenSearch, index: ProductIndex | None) -> Iterator[Finding]:
+    """Whether the engine itself reaches the embedder, and how its recent calls went.
+
+    Looked at are the models that the index's queries use; those that only other indexes use may be out of service.
+    """
+    used = search_models(client, index.name) if index else None
     for model in ml.find(client, "models"):
-        if not model.name.startswith("prodsim-query-"):
+        if not model.name.startswith("prodsim-query-") or (used is not None and model.id not in used):
             continue
         if model.state != "DEPLOYED":
             yield Finding("query path", "fail", f"model {model.name} is {model.state}: run 'prodsim-admin setup'")
             continue
         yield try_query(client, model)
         yield from recent_calls(client, model)
+
+
+def search_models(client: OpenSearch, index: str) -> set[str]:
+    """The ids of the models that an index's search pipeline calls."""
+    name = pipeline_name(index)
+    with engine_errors(f"reading search pipeline {name}"):
+        found = client.transport.perform_request("GET", f"/_search/pipeline/{name}")
+    processors = found[name].get("request_processors", [])
+    return {step["ml_inference"]["model_id"] for step in processors if "ml_inference" in step}
 
 
 def try_query(client: OpenSearch, model: ml.Found) -> Finding:
