@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
+from typing import TypeGuard
 
 from .clean import many_lines, one_line, scalar_text
 from .numeric import number
@@ -86,8 +88,24 @@ def tags(value: object) -> list[str]:
     return list(dict.fromkeys(tag for part in parts if part is not None and (tag := plain_value(part, LINE_LIMIT))))
 
 
+def each(check: Callable[[object], str | list[str]]) -> Callable[[object], list[str]]:
+    """The check for each part of a list or of a text with commas, every result once."""
+
+    def checked(value: object) -> list[str]:
+        results: list[str] = []
+        for part in split_text(value, TAG_SEPARATOR):
+            if not is_blank(part):
+                result = check(part)
+                results += [result] if isinstance(result, str) else result
+        return list(dict.fromkeys(results))
+
+    return checked
+
+
 def category_paths(value: object) -> list[str]:
     """`["Shoes", "Running"]` or `"Shoes > Running"` becomes `["Shoes", "Shoes > Running"]`."""
+    if is_stored_path(value):
+        return [str(path) for path in value]
     levels = [level for part in split_text(value, CATEGORY_SEPARATOR) if part is not None and (level := line(part))]
     for level in levels:
         if CATEGORY_SEPARATOR in level:
@@ -96,6 +114,17 @@ def category_paths(value: object) -> list[str]:
     if paths and len(paths[-1]) > LINE_LIMIT:
         raise refusal("too_long", f"a path of {len(paths[-1]):,} characters is more than the {LINE_LIMIT:,} that fit")
     return paths
+
+
+def is_stored_path(value: object) -> TypeGuard[list[str]]:
+    """Whether a list holds the path of every ancestor already: what a product's document has."""
+    if not isinstance(value, list) or len(value) < 2 or not all(isinstance(path, str) for path in value):
+        return False
+    if CATEGORY_SEPARATOR in value[0] or len(value[-1]) > LINE_LIMIT or any(line(path) != path for path in value):
+        return False
+    steps = [(f"{above}{CATEGORY_SEPARATOR}", below) for above, below in pairwise(value)]
+    ends = [below.removeprefix(start) for start, below in steps if below.startswith(start)]
+    return bool(value[0]) and len(ends) == len(steps) and all(end and CATEGORY_SEPARATOR not in end for end in ends)
 
 
 def named_values(value: object) -> dict[str, object]:

@@ -12,11 +12,14 @@ from .problem import refusal, shown
 
 # what is no part of a text: control characters but tabs and line breaks, the byte order mark, halves of surrogate pairs
 STRAY = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ud800-\udfff]")
+TRADE_MARKS = re.compile("[\u2120\u2122]")  # form KC would glue their letters to the word: "SonyTM"
+WHOLE_AND_FRACTION = re.compile("(?<=[0-9])(?=[\u00bc-\u00be\u2150-\u215e])")  # and make 51/2 of five and a half
+UNUSUAL = re.compile(f"[{STRAY.pattern[1:-1]}{TRADE_MARKS.pattern[1:-1]}\u00bc-\u00be\u2150-\u215e]")
 EXACT_INTEGERS = 2**53  # below this every whole float stands for one integer
 
 
 def one_line(text: str) -> str:
-    """The text in Unicode normal form C, without control characters, every run of white space one space."""
+    """The text in Unicode normal form KC, without control characters, every run of white space one space."""
     return " ".join(composed(text).split())
 
 
@@ -26,9 +29,11 @@ def many_lines(text: str) -> str:
 
 
 def composed(text: str) -> str:
-    if text.isascii() and text.isprintable():
-        return text
-    return unicodedata.normalize("NFC", STRAY.sub("", text))
+    if text.isascii():
+        return text if text.isprintable() else STRAY.sub("", text)
+    if UNUSUAL.search(text):
+        text = WHOLE_AND_FRACTION.sub(" ", TRADE_MARKS.sub("", STRAY.sub("", text)))
+    return unicodedata.normalize("NFKC", text)
 
 
 def scalar_text(value: object) -> str:

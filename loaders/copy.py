@@ -7,35 +7,53 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from prodsim.plugin.client import engine_errors
-from prodsim.plugin.errors import EngineError
+from prodsim.plugin.errors import EmbedderError, EngineError
 
-from .load import Account, Target, complete
-from .writer import write_products
+from .account import Account
+from .checkpoint import new_version
+from .embedding import Patience, complete
+from .load import Progress, Report
+from .target import Target
+from .writer import BulkWriter, index_write
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
 BATCH_PRODUCTS = 256
+PATIENCE_S = 600.0
+
+Say = Callable[[str], None]
 
 
 def copy_products(
-    source_index: str, target: Target, progress: Callable[[Account], None] = lambda account: None
+    source_index: str, target: Target, progress: Progress = lambda report: None, say: Say = lambda line: None
 ) -> Account:
     """Copies every product; a vector is taken over where model and text are the target's, and made where not.
 
     Raises:
-        EngineError: the target refuses a product; nothing is skipped.
+        EngineError: the target refuses a product. EmbedderError: the embedder does; nothing is skipped.
     """
-    account = Account()
+    report = Report()
+    account = report.account
+    version = new_version()
+    patience = Patience(PATIENCE_S, say)
     products = stored_documents(target.client, source_index)
-    while batch := list(islice(products, BATCH_PRODUCTS)):
-        account.read += len(batch)
-        documents, embedded = complete(batch, target, {document["sku"]: document for document in batch})
-        for refusal in write_products(target.client, target.index, documents):
-            raise EngineError(f"{target.index} refuses product {refusal.sku} of {source_index}: {refusal.message}")
-        account.indexed += len(documents)
-        account.embedded += embedded
-        progress(account)
+    with BulkWriter(target.client, target.index, say=say, give_up_after_s=PATIENCE_S) as writer:
+        while batch := list(islice(products, BATCH_PRODUCTS)):
+            account.read += len(batch)
+            known = {document["sku"]: document for document in batch}
+            documents, embedded = complete(batch, target, known, patience, version)
+            writes = []
+            for document in documents:
+                if isinstance(document, EmbedderError):
+                    raise document
+                writes.append(index_write(document, version))
+            for done in writer.write(writes):
+                if done.status != "written":
+                    raise EngineError(f"{target.index} refuses product {done.sku} of {source_index}: {done.message}")
+            account.indexed += len(documents)
+            account.embedded += embedded
+            progress(report)
     return account
 
 

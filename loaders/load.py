@@ -1,230 +1,242 @@
-"""From rows to products in an index, with an account that adds up."""
+"""From rows to products in an index: batch after batch, several at a time, with an account that adds up."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
 
-import numpy as np
+from prodsim.plugin.errors import CatalogError
 
-from prodsim.mappings.bundle import TextModel, text_vector_field
-from prodsim.mappings.text import embedding_text, text_hash
-from prodsim.plugin.client import engine_errors
-
+from .account import Account
+from .batch import BATCH_ROWS, Batch, Row, in_batches, prepared
 from .catalog import Catalog, checked_rows
-from .problem import Problem
-from .product import Product, to_product
+from .catalog_spec import FieldSpec
+from .checkpoint import Checkpoint, Settled
+from .embedding import Patience
+from .journey import TRAVEL, UPDATABLE, Arrived, Mode, Road
 from .readers import Source
 from .rejects import RejectsFile
-from .source import SourceRow
-from .writer import write_products
+from .target import Target
+from .writer import BulkWriter
 
-if TYPE_CHECKING:
-    from opensearchpy import OpenSearch
+__all__ = ["Account", "Limit", "Options", "Report", "Target", "load_rows"]
 
-    from prodsim.embedder.client import EmbedderClient
-
-BATCH_ROWS = 512
-EMBEDDED_TOGETHER = 64  # a request stays well below the embedder's time limit, on two busy cores too
-SHOWN_PROBLEMS = 10
-TEXT_VECTORS = "text_vector_"
-
-
-@dataclass
-class Account:
-    """Where every row went: read = indexed + unchanged + rejected + duplicates.
-
-    `duplicates` are rows that a later row with the same SKU replaced. Of the indexed ones `embedded` got a new vector,
-    the others kept theirs.
-    """
-
-    read: int = 0
-    indexed: int = 0
-    unchanged: int = 0
-    rejected: int = 0
-    duplicates: int = 0
-    embedded: int = 0
-
-    @property
-    def adds_up(self) -> bool:
-        return self.read == self.indexed + self.unchanged + self.rejected + self.duplicates
+UNDER_WAY = 3  # batches: one is embedded while others are looked up and written
+TELLING_ROWS = 1_000  # before so many rows a share of rejects says little
 
 
 @dataclass(frozen=True)
-class Target:
-    """Where products go, and the model that they are embedded with."""
+class Limit:
+    """So many, or such a share of all."""
 
-    client: OpenSearch
-    index: str
-    embedder: EmbedderClient
-    model: TextModel
+    count: int | None = None
+    share: float | None = None
 
-    @property
-    def vector(self) -> str:
-        return text_vector_field(self.model.dimension)
+    def exceeded(self, found: int, of: int) -> bool:
+        if self.count is not None:
+            return found > self.count
+        return self.share is not None and of > 0 and found / of > self.share
+
+    def __str__(self) -> str:
+        return f"{self.count:,}" if self.count is not None else f"{(self.share or 0) * 100:g} %"
 
 
-def load_rows(
-    source: Source,
-    catalog: Catalog,
-    target: Target,
-    rejects: RejectsFile,
-    progress: Callable[[Account], None] = lambda account: None,
-) -> Account:
-    """Loads rows in order; the last row of a SKU wins. Only new or changed texts are embedded.
+@dataclass(frozen=True)
+class Options:
+    """How rows are loaded.
 
-    Raises:
-        CatalogError: a column that the catalog reads is missing, or the source breaks off.
-        EmbedderError: no vectors to be had.
-        EngineError: the engine does not take writes.
-
-    What was indexed until then stays, and loading again does not embed it twice.
+    `only` are the fields of an update. `max_rejects` ends a load early, `max_delete_share` is the share of a catalog
+    that a full load may remove. `patience_s` is how long an engine or embedder that is away is waited for.
     """
-    account = Account()
-    seen: dict[str, bool] = {}  # SKU: was its last row written (True) or found unchanged (False)
-    rows = checked_rows(catalog, source)
-    while batch := list(islice(rows, BATCH_ROWS)):
-        load_batch(batch, source.path, catalog, target, rejects, account, seen)
-        rejects.flush()
-        progress(account)
-    return account
 
-
-def load_batch(
-    batch: list[SourceRow],
-    path: Path,
-    catalog: Catalog,
-    target: Target,
-    rejects: RejectsFile,
-    account: Account,
-    seen: dict[str, bool],
-) -> None:
-    products: dict[str, tuple[SourceRow, dict[str, Any]]] = {}
-    for row in batch:
-        account.read += 1
-        values = catalog.product_values(row.values)
-        outcome = to_product(values) if row.problem is None else []
-        if not isinstance(outcome, Product):
-            rejects.reject(path, row, outcome, values.get("sku"))
-            account.rejected += 1
-            continue
-        if outcome.sku in products:
-            account.duplicates += 1
-        products[outcome.sku] = (row, outcome.document())
-    for sku in products.keys() & seen.keys():  # the earlier row is the duplicate, wherever it went
-        account.duplicates += 1
-        if seen.pop(sku):
-            account.indexed -= 1
-        else:
-            account.unchanged -= 1
-    known = stored_products(target, list(products))
-    documents, embedded = complete([document for _, document in products.values()], target, known)
-    changed = [document for document in documents if not unchanged(document, known.get(document["sku"], {}), target)]
-    written = {document["sku"] for document in changed}
-    for refusal in write_products(target.client, target.index, changed):
-        row = products[refusal.sku][0]
-        problem = Problem("", refusal.code, f"OpenSearch refuses it: {refusal.message}")
-        rejects.reject(path, row, [problem], refusal.sku)
-        account.rejected += 1
-        written.remove(refusal.sku)
-        del products[refusal.sku]
-    account.indexed += len(written)
-    account.unchanged += len(products) - len(written)
-    account.embedded += embedded
-    seen.update((sku, sku in written) for sku in products)
-
-
-def complete(
-    documents: list[dict[str, Any]], target: Target, known: Mapping[str, Mapping[str, Any]]
-) -> tuple[list[dict[str, Any]], int]:
-    """The documents with vectors and bookkeeping, and how many had to be embedded.
-
-    `known` holds stored products by SKU, whose vectors are taken over where model and text are the same.
-    """
-    texts = [embedding_text(document) for document in documents]
-    hashes = [text_hash(text) for text in texts]
-    stale = [
-        position
-        for position, document in enumerate(documents)
-        if not has_vector(known.get(document["sku"], {}), target, hashes[position])
-    ]
-    made = dict(zip(stale, embed(target, [texts[position] for position in stale]), strict=True))
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    completed = []
-    for position, document in enumerate(documents):
-        vector = made[position] if position in made else known[document["sku"]][target.vector]
-        book = {"model": target.model.stamp, "text_hash": hashes[position], "loaded_at": now}
-        plain = {name: value for name, value in document.items() if not name.startswith(TEXT_VECTORS)}
-        completed.append({**plain, target.vector: vector, "prodsim": book})
-    return completed, len(stale)
+    mode: Mode = "upsert"
+    only: tuple[str, ...] = ("price", "stock")
+    max_rejects: Limit | None = None
+    max_delete_share: float = 0.1
+    patience_s: float = 600.0
 
 
 @dataclass
-class Check:
-    """What a load of these rows would do; `first_problems` are lines for people."""
+class Report:
+    """How it stands, for those who watch: the account, and how far the source was read (0 to 1, None if unknown)."""
 
-    read: int = 0
-    products: int = 0
-    rejected: int = 0
-    first_problems: list[str] = field(default_factory=list)
+    account: Account = field(default_factory=Account)
+    share_read: float | None = None
 
 
-def check_rows(source: Source, catalog: Catalog) -> Check:
-    """Reads and checks every row, and sends nothing.
+class Interrupted(Exception):
+    """The load is ending: what waits stops waiting."""
+
+
+Progress = Callable[[Report], None]
+Say = Callable[[str], None]
+
+
+def load_rows(
+    sources: Iterable[Source],
+    catalog: Catalog,
+    target: Target,
+    rejects: RejectsFile,
+    checkpoint: Checkpoint,
+    options: Options,
+    progress: Progress = lambda report: None,
+    say: Say = lambda line: None,
+    size_bytes: int | None = None,
+) -> Account:
+    """Loads the rows of all sources, the last row of a SKU wins, and returns where each went.
+
+    `size_bytes` is that of all sources, for those who watch. Every batch is settled in this order: its rejects are on
+    disk, its writes are acknowledged, its checkpoint is on disk. Batches that the checkpoint has are passed over.
 
     Raises:
-        CatalogError: a column that the catalog reads is missing, or the source breaks off.
+        CatalogError: a column that the catalog reads is missing, the source breaks off, or too many rows are rejected.
+        EmbedderError: no vectors to be had. EngineError: the engine does not take writes.
     """
-    report = Check()
-    for row in checked_rows(catalog, source):
-        report.read += 1
-        outcome = to_product(catalog.product_values(row.values)) if row.problem is None else []
-        if isinstance(outcome, Product):
-            report.products += 1
-            continue
-        report.rejected += 1
-        if len(report.first_problems) < SHOWN_PROBLEMS:
-            messages = [row.problem] if row.problem else [problem.message for problem in outcome]
-            report.first_problems.append(f"line {row.line}: {'; '.join(messages)}")
-    return report
-
-
-def embed(target: Target, texts: list[str]) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
-    for start in range(0, len(texts), EMBEDDED_TOGETHER):
-        together = texts[start : start + EMBEDDED_TOGETHER]
-        yield from target.embedder.embed(together, input_type="passage", model=target.model.name)[0]
-
-
-def stored_products(target: Target, skus: list[str]) -> dict[str, dict[str, Any]]:
-    if not skus:
-        return {}
-    with engine_errors(f"reading products of {target.index}"):
-        answer = target.client.mget(index=target.index, body={"ids": skus})
-    return {found["_id"]: found["_source"] for found in answer["docs"] if found.get("found")}
-
-
-def has_vector(stored: Mapping[str, Any], target: Target, digest: str) -> bool:
-    """Whether the stored vector was made from this text by this model."""
-    book = stored.get("prodsim") or {}
-    return (
-        stored.get(target.vector) is not None
-        and book.get("model") == target.model.stamp
-        and book.get("text_hash") == digest
+    return Load(catalog_for(catalog, options), target, rejects, checkpoint, options, progress, say).run(
+        sources, size_bytes
     )
 
 
-def unchanged(document: Mapping[str, Any], stored: Mapping[str, Any], target: Target) -> bool:
-    """Whether the index holds this product already, vector and all; the time of loading does not count."""
-    if stored.get("prodsim", {}).get("text_hash") != document["prodsim"]["text_hash"]:
-        return False
-    if stored["prodsim"].get("model") != target.model.stamp:
-        return False
-    ignored = {"prodsim", target.vector}
-    return stored.get(target.vector) is document[target.vector] and (
-        {name: value for name, value in stored.items() if name not in ignored}
-        == {name: value for name, value in document.items() if name not in ignored}
-    )
+def catalog_for(catalog: Catalog, options: Options) -> Catalog:
+    """The catalog as far as the mode reads it: updates and deletes need no title."""
+    if options.mode in ("upsert", "full"):
+        return catalog
+    unknown = [name for name in options.only if name not in UPDATABLE]
+    if unknown:
+        raise CatalogError(f"{', '.join(unknown)} can't be updated alone: load whole products, or name {UPDATABLE}")
+    read = ("sku", *(options.only if options.mode == "update" else ()))
+    fields = {name: spec for name, spec in catalog.fields.items() if name in read}
+    return replace(catalog, fields={**fields, "title": FieldSpec(value="-")}, attributes={})
+
+
+class Load:
+    """A load under way."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        target: Target,
+        rejects: RejectsFile,
+        checkpoint: Checkpoint,
+        options: Options,
+        progress: Progress,
+        say: Say,
+    ) -> None:
+        self.catalog = catalog
+        self.rejects = rejects
+        self.checkpoint = checkpoint
+        self.options = options
+        self.progress = progress
+        self.report = Report(checkpoint.account)
+        self.ending = threading.Event()
+        self.settling = threading.Lock()
+        self.under_way: Counter[str] = Counter()  # SKUs of batches that are not settled
+        patience = Patience(options.patience_s, say, self.pause)
+        writer = BulkWriter(target.client, target.index, say=say, give_up_after_s=options.patience_s, pause=self.pause)
+        self.road = Road(target, writer, patience, checkpoint.run.version, options.only)
+
+    def pause(self, seconds: float) -> None:
+        if self.ending.wait(seconds):
+            raise Interrupted
+
+    def run(self, sources: Iterable[Source], size_bytes: int | None) -> Account:
+        flights: set[Future[None]] = set()
+        pool = ThreadPoolExecutor(UNDER_WAY, thread_name_prefix="load")
+        try:
+            for batch, again in self.batches(sources, size_bytes):
+                while len(flights) >= UNDER_WAY:
+                    flights = self.landed(flights)
+                flights.add(pool.submit(self.travel, batch, again))
+            while flights:
+                flights = self.landed(flights)
+        finally:
+            self.ending.set()
+            pool.shutdown(cancel_futures=True)
+            self.road.writer.close()
+        self.check_rejects(at_end=True)
+        return self.report.account
+
+    def landed(self, flights: set[Future[None]]) -> set[Future[None]]:
+        """Those still under way, once one more has ended; raises what went wrong in one."""
+        ended, flying = wait(flights, timeout=0.5, return_when=FIRST_COMPLETED)
+        for flight in ended:
+            flight.result()
+        self.check_rejects()
+        return flying
+
+    def batches(self, sources: Iterable[Source], size_bytes: int | None) -> Iterator[tuple[Batch, set[str]]]:
+        """Batches that are still to do, and which of their SKUs an earlier row of this run has."""
+        for number, rows in in_batches(self.rows(sources, size_bytes)):
+            if number in self.checkpoint.batches_done:
+                continue
+            batch = prepared(number, rows, self.catalog.prepare, self.catalog.sku_of)
+            with self.settling:
+                again = {sku for sku in batch.products if self.under_way[sku]}
+                self.under_way.update(batch.products.keys())
+            again |= self.checkpoint.among(batch.products.keys())
+            yield batch, again
+
+    def rows(self, sources: Iterable[Source], size_bytes: int | None) -> Iterator[Row]:
+        position = bytes_before = 0
+        for source in sources:
+            for content in checked_rows(self.catalog, source):
+                position += 1
+                yield Row(source.name, position, content)
+                if size_bytes and position % BATCH_ROWS == 0:
+                    self.report.share_read = (bytes_before + (source.position_bytes() or 0)) / size_bytes
+            bytes_before += source.position_bytes() or 0
+
+    def travel(self, batch: Batch, again: set[str]) -> None:
+        products = list(batch.products.values())
+        arrived = TRAVEL[self.options.mode](self.road, products, again) if products else Arrived()
+        if self.ending.is_set():
+            raise Interrupted
+        self.settle(batch, arrived)
+
+    def settle(self, batch: Batch, arrived: Arrived) -> None:
+        refused = [*batch.rejects, *arrived.rejects]
+        settled = [
+            Settled(sku, product.row.position, product.row.line, arrived.outcomes[sku])
+            for sku, product in batch.products.items()
+            if sku in arrived.outcomes
+        ]
+        settled += [Settled(r.sku, r.row.position, r.row.line, "rejected") for r in refused if r.sku is not None]
+        with self.settling:
+            for reject in refused:
+                self.rejects.reject(reject.row.source, reject.row.content, reject.problems, reject.sku)
+            self.rejects.flush()
+            self.under_way.subtract(batch.products.keys())
+            self.under_way += Counter()  # drops what is at zero
+            newer = sum(1 for sku in arrived.superseded if not self.later_row(sku, batch.products[sku].row.position))
+            self.report.account = self.checkpoint.settle(
+                batch.number,
+                batch.read,
+                settled,
+                batch.duplicates,
+                arrived.embedded,
+                newer,
+                self.rejects.size_bytes,
+                len(refused),
+            )
+            self.progress(self.report)
+
+    def later_row(self, sku: str, position: int) -> bool:
+        """Whether a later row of this run has the SKU, which then is what was written over this one."""
+        return self.under_way[sku] > 0 or self.checkpoint.position_of(sku) > position
+
+    def check_rejects(self, at_end: bool = False) -> None:
+        limit, account = self.options.max_rejects, self.report.account
+        if limit is None or (limit.count is None and account.read < TELLING_ROWS and not at_end):
+            return
+        if limit.exceeded(account.rejected, account.read):
+            raise TooManyRejects(
+                f"{account.rejected:,} of {account.read:,} rows were rejected, more than --max-rejects {limit}: "
+                f"stopped; see {self.rejects.path}"
+            )
+
+
+class TooManyRejects(CatalogError):
+    """A load that goes wrong as a whole."""

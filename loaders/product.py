@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
 
 from . import checks
 from .checks import is_blank, optional, required
+from .derive import derived
+from .gtin import declared_gtin
+from .identifiers import declared_identifier
+from .measures import declared_measure
 from .numeric import whole_number
 from .problem import Problem
 from .timestamps import timestamp
@@ -28,6 +32,10 @@ class Product(BaseModel):
 
     `category` holds the path of every ancestor, root first. `price` and `list_price` are in `currency`. `rating` is
     from 0 to 5. `created_at` and `updated_at` are ISO 8601 in UTC. `variant_group` is the SKU where none is given.
+
+    `identifiers` are model and part numbers in capitals and digits alone, `gtin` EAN, UPC and ISBN with 14 digits,
+    `measures` sizes, capacities and counts such as `capacity:1000GB`: the declared ones, then those that title,
+    description and attributes name.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,6 +57,9 @@ class Product(BaseModel):
     created_at: Time = None
     updated_at: Time = None
     image_url: Annotated[str | None, PlainValidator(optional(checks.address))] = None
+    identifiers: Annotated[list[str], PlainValidator(checks.each(declared_identifier))] = Field(default_factory=list)
+    gtin: Annotated[list[str], PlainValidator(checks.each(declared_gtin))] = Field(default_factory=list)
+    measures: Annotated[list[str], PlainValidator(checks.each(declared_measure))] = Field(default_factory=list)
     variant_group: Annotated[str | None, PlainValidator(optional(checks.identifier))] = None
 
     def document(self) -> dict[str, Any]:
@@ -56,24 +67,37 @@ class Product(BaseModel):
         return {name: value for name, value in self.__dict__.items() if value not in (None, [], {})}
 
 
-def to_product(values: Mapping[str, object]) -> Product | list[Problem]:
+def to_product(values: Mapping[str, object], known: Iterable[Problem] = ()) -> Product | list[Problem]:
     """The product that the values of a row make, or everything that keeps them from being one.
 
-    `values` is keyed by product field. Null and blank text mean absent. A rating of 0 out of 0 ratings means not rated,
-    and is left out. Problem codes: missing_sku, missing_title, bad_sku, bad_text, bad_number, ambiguous_number,
-    not_whole, out_of_range, bad_currency, bad_time, ambiguous_time, bad_category, bad_attributes, too_long and
-    unknown_field.
+    `values` is keyed by product field. Null and blank text mean absent. `known` are problems that were found before: of
+    their fields nothing more is said. A rating of 0 out of 0 ratings means not rated, and is left out.
+
+    Problem codes: missing_sku, missing_title, bad_sku, bad_text, bad_number, ambiguous_number, not_whole, out_of_range,
+    bad_currency, bad_time, ambiguous_time, bad_category, bad_attributes, bad_gtin, bad_identifier, bad_measure,
+    too_long and unknown_field; those of what is read before are told where it is.
     """
+    problems = list(known)
     try:
-        product = Product.model_validate({name: value for name, value in values.items() if not is_blank(value)})
+        product = Product.model_validate(
+            {name: value for name, value in values.items() if value is not None and not is_blank(value)}
+        )
     except ValidationError as error:
-        return [describe(problem) for problem in error.errors(include_url=False, include_input=False)]
-    implied: dict[str, object] = {}
+        told = {problem.field for problem in problems}
+        found = (describe(one) for one in error.errors(include_url=False, include_input=False))
+        problems += [problem for problem in found if problem.field not in told]
+    if problems:
+        return sorted(problems, key=lambda problem: PLACES.get(problem.field.partition(".")[0], len(PLACES)))
+    implied: dict[str, object] = derived(product)
     if product.variant_group is None:
         implied["variant_group"] = product.sku
     if product.rating == 0 and product.rating_count == 0:
         implied["rating"] = None
-    return product.model_copy(update=implied) if implied else product
+    product.__dict__.update(implied)  # it is nobody else's yet, and model_copy takes as long as the validation
+    return product
+
+
+PLACES = {name: place for place, name in enumerate(Product.model_fields)}
 
 
 def describe(problem: Any) -> Problem:

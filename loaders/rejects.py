@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import date
+from glob import has_magic
 from io import BufferedWriter
 from pathlib import Path
 from types import TracebackType
@@ -24,29 +25,51 @@ VALUES_LIMIT = 10_000  # values of one row that are written: YAML's references c
 DEPTH_LIMIT = 50
 
 
-def default_rejects_path(source: str | Path) -> Path:
-    """`<source's name without its suffixes>.rejects.ndjson`, in the current directory."""
-    name = Path(source).name
-    for suffix in (".gz", Path(name.removesuffix(".gz")).suffix):
+def default_rejects_path(names: Sequence[str]) -> Path:
+    """`NAME.rejects.ndjson` in the current directory: named after the only source, or after what they are."""
+    name = Path(names[0]).name
+    if len(names) > 1 or has_magic(name):
+        name = "load"
+    elif name == "-":
+        name = "stdin"
+    elif "://" in names[0]:
+        name = "sql"
+    for suffix in (".gz", ".zst", ".zstd"):
         name = name.removesuffix(suffix) or name
-    return Path(f"{name}.rejects.ndjson")
+    return Path(f"{name.removesuffix(Path(name).suffix) or name}.rejects.ndjson")
 
 
 class RejectsFile:
-    """Takes rejected rows; `count` is how many it took.
+    """Takes rejected rows; `size_bytes` is how much the file holds, once flushed on the disk too.
 
     The file is made at the first one. What an earlier run left there is removed at once, so a file that is there after
-    a run was written by it. Use it in a `with` statement, or call `close`.
+    a run was written by it; a run that goes on keeps the first `keep_bytes` of its own. Use it in a `with` statement,
+    or call `close`.
 
     Raises:
         CatalogError: the path holds something else than rejects, or can't be written.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, keep_bytes: int = 0) -> None:
         self.path = Path(path)
-        self.count = 0
+        self.size_bytes = 0
         self._file: BufferedWriter | None = None
-        remove_earlier(self.path)
+        if keep_bytes:
+            self.reopen(keep_bytes)
+        else:
+            remove_earlier(self.path)
+
+    def reopen(self, keep_bytes: int) -> None:
+        try:
+            self.size_bytes = self.path.stat().st_size
+            if self.size_bytes >= keep_bytes:
+                os.truncate(self.path, keep_bytes)
+                self._file = open(self.path, "ab")  # noqa: SIM115  closed by close()
+                self.size_bytes = keep_bytes
+        except OSError as error:
+            raise refuse(self.path, error) from None
+        if self.size_bytes != keep_bytes:
+            raise CatalogError(f"{self.path} lost rejects of this load: start it over with --start-over")
 
     def reject(self, source: str | Path, row: SourceRow, problems: Sequence[Problem] = (), sku: object = None) -> None:
         """Writes one row: its place, its SKU where that is known, why, and its values, or its text if it is broken."""
@@ -63,10 +86,9 @@ class RejectsFile:
         try:
             if self._file is None:
                 self._file = open(self.path, "wb")  # noqa: SIM115  closed by close()
-            self._file.write(line)
+            self.size_bytes += self._file.write(line)
         except OSError as error:
             raise refuse(self.path, error) from None
-        self.count += 1
 
     def flush(self) -> None:
         """Sees what was written so far onto the disk."""
@@ -94,6 +116,28 @@ class RejectsFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def read_rejects(path: Path) -> Iterator[tuple[str, SourceRow]]:
+    """The rows of a rejects file with the names of their sources; those that were broken come as they were.
+
+    Raises:
+        CatalogError: the file can't be read, or holds something else.
+    """
+    try:
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not is_reject(line):
+                    raise CatalogError(f"{path} line {number} is no reject: name a file that a load wrote")
+                record = json.loads(line)
+                row = record["row"]
+                if isinstance(row, dict):
+                    yield record["source"], SourceRow(record["line"], row)
+                else:
+                    why = next((problem["message"] for problem in record["problems"]), "it can't be read")
+                    yield record["source"], SourceRow(record["line"], {}, why, row)
+    except OSError as error:
+        raise CatalogError(f"{path} can't be read: {error.strerror or error}") from None
 
 
 def remove_earlier(path: Path) -> None:

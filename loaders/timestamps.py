@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, time
 
+from .dates import Order, written_date
 from .problem import refusal, shown
 
 # a stricter form than datetime.fromisoformat, which also takes week dates
@@ -13,23 +14,24 @@ DIGITS = re.compile(r"[0-9]{10,}")
 EARLIEST_MILLIS, LATEST_MILLIS = 10**11, 10**14  # 1973 to 5138; below, the number is likely to be seconds
 
 
-def timestamp(value: object) -> str:
+def timestamp(value: object, order: Order | None = None) -> str:
     """The time as `2024-01-15T10:30:00Z`, with a fraction where it has one; a date is its midnight.
 
-    Taken are dates, datetimes, ISO 8601 text and epoch milliseconds. A time without a zone is UTC.
+    Taken are dates, datetimes, ISO 8601 text, epoch milliseconds and the notations of `written_date`. A time without a
+    zone is UTC.
 
     Raises:
         PydanticCustomError: bad_time, ambiguous_time for a number that looks like seconds, or out_of_range.
     """
     try:
-        moment = as_datetime(value)
+        moment = as_datetime(value, order)
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except OverflowError:
         raise refusal("out_of_range", f"{shown(value)} is outside the years 1 to 9999") from None
     return moment.isoformat().removesuffix("+00:00") + "Z"
 
 
-def as_datetime(value: object) -> datetime:
+def as_datetime(value: object, order: Order | None = None) -> datetime:
     match value:
         case datetime():
             return value
@@ -50,6 +52,8 @@ def as_datetime(value: object) -> datetime:
                     return datetime.fromisoformat(text.replace(" Z", "Z").replace(" +", "+").replace(" -", "-"))
                 except ValueError:
                     pass
+            elif (written := written_date(text, order)) is not None:
+                return written
     raise refusal("bad_time", f"{shown(value)} is not a date or time: write it as 2024-01-31 or 2024-01-31T10:30:00Z")
 
 

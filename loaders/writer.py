@@ -1,25 +1,244 @@
-"""Bulk writing with an account of every document."""
+"""Bulk writing with an account of every document.
+
+opensearch-py's own helpers abort at the first bad document, send NaN as it is, and retry neither timeouts nor 503.
+"""
 
 from __future__ import annotations
 
-import random
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
 
-import orjson
+from prodsim.plugin.errors import EngineError
 
-from prodsim.plugin.client import engine_errors, first_line
+from .bulk_answer import NOT_OPENSEARCH, Verdict, judge_answer, judge_exception
+from .bulk_request import connections_like, post_bulk, request_body, size_bytes
+from .pacing import MIB, BytesInFlight, RequestSize
+from .patience import Patience, Tries
+from .write_alias import WriteAlias
+from .writes import Done, UnwritableDocument, Write, index_write
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-MAX_BATCH_BYTES = 5 * 1024 * 1024
-MAX_BATCH_DOCUMENTS = 500
-ATTEMPTS = 8
-LONGEST_PAUSE_S = 20.0
-PASSING = {429, 502, 503, 504}  # the engine is busy or restarting: the same write may go through later
+__all__ = ["BulkWriter", "Done", "Statistics", "UnwritableDocument", "Write", "index_write", "write_products"]
+
+MAX_BYTES_IN_FLIGHT = 32 * MIB
+GIVE_UP_AFTER_S = 600.0
+A_FEW_TIMES = 5
+TOO_LARGE = ("too_large", "circuit_breaking_exception")
+BATCH_DOCUMENTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What a writer did so far: requests (of them `retries` with writes that had failed before), bytes sent, and for
+    how many seconds nothing went through."""
+
+    requests: int
+    retries: int
+    bytes: int
+    waited_s: float
+
+
+@dataclass(slots=True)
+class Item:
+    """A write that is not settled: its place among its caller's, and how its earlier tries went."""
+
+    place: int
+    write: Write
+    failures: int = 0
+    uncertain: bool = False
+
+
+class BulkWriter:
+    """Writes to one index. Several threads may call `write` at once: that is how requests get under way side by side.
+
+    The engine is never asked to make the index: writes go through an alias that is removed by `close`
+    (`prodsim.loaders.write_alias`).
+    """
+
+    def __init__(
+        self,
+        client: OpenSearch,
+        index: str,
+        *,
+        max_bytes_in_flight: int = MAX_BYTES_IN_FLIGHT,
+        say: Callable[[str], None] = lambda line: None,
+        give_up_after_s: float = GIVE_UP_AFTER_S,
+        pause: Callable[[float], object] | None = None,
+    ) -> None:
+        """`say` gets one line when the engine keeps writes waiting, from whichever thread notices.
+
+        `give_up_after_s` is how long one caller's writes may make no progress; six times that for a full disk. `pause`
+        waits for so many seconds between tries; what it raises ends the `write` that it was called for.
+        """
+        self._index = index
+        self._transport = connections_like(client)
+        self._alias = WriteAlias(client, index)
+        self._path = f"/{quote(self._alias.name)}/_bulk"
+        self._size = RequestSize()
+        self._in_flight = BytesInFlight(max_bytes_in_flight)
+        self._patience = Patience(index, say, give_up_after_s, pause)
+        self._lock = threading.Lock()
+        self._end: EngineError | None = None
+        self._requests = self._retries = self._bytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def statistics(self) -> Statistics:
+        with self._lock:
+            return Statistics(self._requests, self._retries, self._bytes, self._patience.waited_s)
+
+    def stop(self) -> None:
+        """Makes every `write` that waits, or is called from now on, raise EngineError soon."""
+        self._stop_with(EngineError(f"writing to {self._index} was stopped"))
+
+    def close(self) -> None:
+        self.stop()
+        self._alias.remove()
+        self._transport.close()
+
+    def write(self, writes: Sequence[Write]) -> list[Done]:
+        """What became of each write, in their order; returns when all are settled.
+
+        The same SKU may come twice only where the later one has a higher version.
+
+        Raises:
+            EngineUnreachable: OpenSearch stayed away for too long.
+            EngineError: the index is missing, closed or blocked, this user may not write to it, or OpenSearch took no
+                writes for too long. One thread's error ends the writes of all.
+        """
+        settled: dict[int, Done] = {}
+        tries = Tries(self._patience)
+        groups = deque([[Item(place, write) for place, write in enumerate(writes)]])
+        try:
+            while groups:
+                batch, rest = cut(groups.popleft(), self._size.bytes)
+                if rest:
+                    groups.appendleft(rest)
+                if batch:
+                    groups.extendleft(self._settle(batch, settled, tries))
+        except EngineError as error:
+            self._stop_with(error)
+            raise
+        return [settled[place] for place in range(len(writes))]
+
+    def _settle(self, batch: list[Item], settled: dict[int, Done], tries: Tries) -> list[list[Item]]:
+        """One try; what has to be tried again, last group first."""
+        began = time.monotonic()
+        verdicts = self._send(batch)
+        if len(batch) > 1 and verdicts[0].fate == "smaller":
+            middle = len(batch) // 2
+            return [batch[middle:], batch[:middle]]
+        left: list[Item] = []
+        causes: list[Verdict] = []
+        for item, verdict in zip(batch, verdicts, strict=True):
+            done = self._judge(item, verdict)
+            if done is None:
+                left.append(item)
+                causes.append(verdict)
+            else:
+                settled[item.place] = done
+        if len(left) < len(batch):
+            tries.progressed()
+        if not left:
+            return []
+        tries.failed(worst(causes), began)
+        return [left]
+
+    def _judge(self, item: Item, verdict: Verdict) -> Done | None:
+        """What became of the write; None where it has to be tried again."""
+        item.failures += 1
+        item.uncertain |= verdict.uncertain
+        match verdict.fate:
+            case "stop":
+                raise EngineError(f"writing to {self._index}: {verdict.message}")
+            case "no_alias":
+                self._alias.lost()
+                return None
+            case "again":
+                return None
+            case "again_a_few_times" if item.failures < A_FEW_TIMES:
+                return None
+            case "missing" if item.write.action == "delete" and item.uncertain:
+                return Done(item.write.sku, "written")  # by the try whose answer was lost, or by someone else
+            case "written" | "superseded" | "missing" as status:
+                return Done(item.write.sku, status, verdict.code, verdict.message)
+        message = verdict.message
+        if verdict.code in TOO_LARGE:
+            message = f"its {size_bytes(item.write):,} bytes are too many, even alone: {message}"
+        return Done(item.write.sku, "refused", verdict.code, message)
+
+    def _send(self, batch: Sequence[Item]) -> list[Verdict]:
+        """One request; a verdict on each of its writes."""
+        from opensearchpy.exceptions import TransportError
+
+        writes = [item.write for item in batch]
+        body = request_body(writes)
+        with self._in_flight.room(len(body), self._check):
+            self._check()
+            began = time.monotonic()
+            try:
+                self._alias.put()
+                with self._lock:
+                    self._requests += 1
+                    self._retries += any(item.failures for item in batch)
+                    self._bytes += len(body)
+                began = time.monotonic()
+                verdicts = judge_answer(post_bulk(self._transport, self._path, body), writes)
+            except TransportError as error:
+                verdicts = [judge_exception(error)] * len(batch)
+            except ValueError:
+                verdicts = [NOT_OPENSEARCH] * len(batch)
+            took_s = time.monotonic() - began
+        self._pace(verdicts, len(body), took_s)
+        return verdicts
+
+    def _pace(self, verdicts: Sequence[Verdict], body_bytes: int, took_s: float) -> None:
+        if any(verdict.trouble == "busy" and verdict.fate == "again" for verdict in verdicts):
+            self._size.overloaded()
+        elif verdicts[0].code == "too_large":
+            self._size.refused(body_bytes)
+        elif verdicts[0].trouble == "":
+            self._size.answered(body_bytes, took_s)
+
+    def _check(self) -> None:
+        if self._end is not None:
+            raise self._end
+
+    def _stop_with(self, error: EngineError) -> None:
+        with self._lock:
+            self._end = self._end or error
+        self._patience.stop()
+
+
+def cut(items: list[Item], limit_bytes: int) -> tuple[list[Item], list[Item]]:
+    """The first items that fit into so many bytes, one at least, and the rest."""
+    total_bytes = 0
+    for count, item in enumerate(items):
+        total_bytes += size_bytes(item.write)
+        if count and total_bytes > limit_bytes:
+            return items[:count], items[count:]
+    return items, []
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The one that is waited for the longest."""
+    return max(verdicts, key=lambda verdict: ("", "busy", "away", "disk").index(verdict.trouble))
 
 
 @dataclass(frozen=True)
@@ -31,93 +250,21 @@ class Refusal:
     message: str
 
 
-def write_products(
-    client: OpenSearch,
-    index: str,
-    documents: Iterable[Mapping[str, Any]],
-    pause: Callable[[float], None] = time.sleep,
-) -> Iterator[Refusal]:
-    """Indexes complete product documents by SKU, past the ingest pipeline, and yields those that the engine refuses.
-
-    A write that fails for a passing reason is tried again with full jitter. Vectors may be numpy float32 arrays.
+def write_products(client: OpenSearch, index: str, documents: Iterable[Mapping[str, Any]]) -> Iterator[Refusal]:
+    """Indexes complete product documents by SKU and yields those that are refused.
 
     Raises:
-        EngineUnreachable, EngineError: the engine stayed away or busy for all attempts; what it acknowledged stays.
+        EngineUnreachable, EngineError: as `BulkWriter.write`.
     """
-    for batch in batches(documents):
-        yield from write_batch(client, index, batch, pause)
-
-
-def batches(documents: Iterable[Mapping[str, Any]]) -> Iterator[list[tuple[str, bytes]]]:
-    """(SKU, its two lines of the bulk body), cut so that a request stays small enough for any engine."""
-    batch: list[tuple[str, bytes]] = []
-    size_bytes = 0
-    for document in documents:
-        sku = document["sku"]
-        lines = orjson.dumps({"index": {"_id": sku}}) + b"\n"
-        lines += orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
-        if batch and (size_bytes + len(lines) > MAX_BATCH_BYTES or len(batch) == MAX_BATCH_DOCUMENTS):
-            yield batch
-            batch, size_bytes = [], 0
-        batch.append((sku, lines))
-        size_bytes += len(lines)
-    if batch:
-        yield batch
-
-
-def write_batch(
-    client: OpenSearch, index: str, batch: Sequence[tuple[str, bytes]], pause: Callable[[float], None]
-) -> list[Refusal]:
-    refused: list[Refusal] = []
-    left = list(batch)
-    for attempt in range(ATTEMPTS):
-        if attempt:
-            pause(random.uniform(0, min(LONGEST_PAUSE_S, 0.2 * 2**attempt)))
-        last_attempt = attempt == ATTEMPTS - 1
-        left, new_refusals = send(client, index, left, last_attempt)
-        refused += new_refusals
-        if not left:
-            break
-    return refused
-
-
-def send(
-    client: OpenSearch, index: str, batch: Sequence[tuple[str, bytes]], last_attempt: bool
-) -> tuple[list[tuple[str, bytes]], list[Refusal]]:
-    """One bulk request: (what is worth another try, what was refused)."""
-    from opensearchpy.exceptions import ConnectionError, TransportError
-
-    with engine_errors(f"writing to {index}"):
-        try:
-            answer = client.bulk(
-                index=index,
-                body=b"".join(lines for _, lines in batch),
-                params={"pipeline": "_none", "filter_path": "errors,items.*.status,items.*.error"},
-            )
-        except ConnectionError:
-            if last_attempt:
-                raise
-            return list(batch), []
-        except TransportError as error:
-            if last_attempt or error.status_code not in PASSING:
-                raise
-            return list(batch), []
-    if not answer["errors"]:
-        return [], []
-    left: list[tuple[str, bytes]] = []
-    refused: list[Refusal] = []
-    for (sku, lines), item in zip(batch, answer["items"], strict=True):
-        outcome = item["index"]
-        if outcome["status"] < 300:
-            continue
-        if outcome["status"] in PASSING and not last_attempt:
-            left.append((sku, lines))
-        else:
-            refused.append(Refusal(sku, outcome["error"]["type"], deepest_reason(outcome["error"])))
-    return left, refused
-
-
-def deepest_reason(error: Mapping[str, Any]) -> str:
-    while isinstance(error.get("caused_by"), Mapping):
-        error = error["caused_by"]
-    return first_line(error.get("reason"))
+    with BulkWriter(client, index) as writer:
+        remaining = iter(documents)
+        while batch := list(islice(remaining, BATCH_DOCUMENTS)):
+            writes: list[Write] = []
+            for document in batch:
+                try:
+                    writes.append(index_write(document, None))
+                except UnwritableDocument as error:
+                    yield Refusal(document["sku"], error.code, str(error))
+            for done in writer.write(writes):
+                if done.status == "refused":
+                    yield Refusal(done.sku, done.code, done.message)

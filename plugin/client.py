@@ -61,6 +61,11 @@ def engine_errors(doing: str) -> Iterator[None]:
     except exceptions.AuthenticationException:
         raise EngineError(f"{doing}: OpenSearch wants a login; set engine_username and engine_password") from None
     except exceptions.AuthorizationException as error:
+        if "blocked" in reason(error):
+            raise EngineError(
+                f"{doing}: OpenSearch is under a block ({reason(error)}); a disk above its watermark brings it about: "
+                "free space there, or lift a block that was set by hand"
+            ) from None
         raise EngineError(f"{doing}: this user may not do that ({reason(error)})") from None
     except exceptions.TransportError as error:
         raise EngineError(f"{doing}: {reason(error)}") from None

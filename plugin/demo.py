@@ -13,18 +13,18 @@ from prodsim.embedder import local as local_embedder
 from prodsim.embedder.client import EmbedderClient
 from prodsim.embedder.settings import port_in, server_settings
 from prodsim.loaders.catalog import load_catalog
-from prodsim.loaders.readers import read_rows
-from prodsim.loaders.rejects import RejectsFile
+from prodsim.loaders.request import Request
 from prodsim.mappings.profile import default_profile
 
-from .catalogs import Outcome, Rows, Shop, embedder_model, load
 from .client import connect, engine_errors
 from .cluster import inspect_cluster
 from .config import Settings
 from .engine import start_engine
 from .errors import EngineUnreachable, UsageError
+from .loads import Outcome, load
 from .query import ProductSearch, Result, as_result
 from .setup import setup
+from .shop import Shop, embedder_model
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
@@ -91,11 +91,11 @@ def load_example(settings: Settings) -> Outcome:
     with (
         as_file(files("prodsim.examples").joinpath("products.ndjson")) as path,
         EmbedderClient(settings.embedder_url, timeout_s=settings.embedder_timeout_s) as embedder,
-        RejectsFile(settings.home / "demo.rejects.ndjson") as rejects,
     ):
         shop = Shop(connect(settings), settings, embedder, embedder_model(embedder, settings))
         setup(shop.client, settings, shop.model)
-        return load(shop, Rows(read_rows(path), load_catalog(None), rejects), lambda account: None)
+        request = Request([str(path)], load_catalog(None), settings.home / "demo.rejects.ndjson")
+        return load(shop, request, lambda report: None, lambda line: None)
 
 
 def ask(client: OpenSearch, alias: str) -> Iterator[Shown]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from prodsim.loaders.write_alias import write_alias
 from prodsim.mappings.bundle import PREFIX, TextModel
 
 from .client import engine_errors
@@ -25,12 +26,25 @@ ALIAS_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,200}")
 
 @dataclass(frozen=True)
 class ProductIndex:
-    """An index that prodsim made: `aliases` point at it, `model` is what its vectors were made with."""
+    """An index that prodsim made: `aliases` point at it, `model` is what its vectors were made with.
+
+    `owner` is the load that fills it or filled it, where that can go on after an interruption.
+    """
 
     name: str
     aliases: frozenset[str]
     model: TextModel
     settings: Mapping[str, Any]
+    owner: str | None = None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it was never opened after it was made."""
+        return str(self.settings.get("refresh_interval")) == NO_REFRESH
+
+
+NO_REFRESH = "-1"
+FILLING = {"refresh_interval": NO_REFRESH, "auto_expand_replicas": "false", "number_of_replicas": "0"}
 
 
 def pipeline_name(index: str) -> str:
@@ -77,9 +91,10 @@ def as_product_index(name: str, body: Mapping[str, Any]) -> ProductIndex | None:
     model_name, _, revision = str(meta["model"]).rpartition("@")
     return ProductIndex(
         name=name,
-        aliases=frozenset(body.get("aliases", {})),
+        aliases=frozenset(body.get("aliases", {})) - {write_alias(name)},
         model=TextModel(model_name, revision, int(meta["dimension"])),
         settings=body["settings"]["index"],
+        owner=meta.get("owner"),
     )
 
 
@@ -142,24 +157,27 @@ def next_index_name(client: OpenSearch, alias: str) -> str:
     return f"{alias}-{max(numbers, default=0) + 1:06d}"
 
 
-def create_index(client: OpenSearch, name: str, body: Mapping[str, Any]) -> None:
+def create_index(client: OpenSearch, name: str, body: Mapping[str, Any], owner: str | None = None) -> None:
     """Creates an empty product index whose pipelines (`pipeline_name`) exist already, for filling in one go.
 
-    It does not refresh until `open_index`: an index filled without refreshes has a few large segments instead of one a
-    batch, and a k-NN query looks for its k neighbours in each segment.
+    Until `open_index` it has no replicas, which would index everything once more, and does not refresh: an index filled
+    without refreshes has a few large segments instead of one a batch, and a k-NN query looks for its k neighbours in
+    each segment.
     """
-    settings = dict(body["settings"]["index"])
-    settings["refresh_interval"] = "-1"
+    settings = {**body["settings"]["index"], **FILLING}
     settings["default_pipeline"] = pipeline_name(name)
     settings["search.default_pipeline"] = pipeline_name(name)
+    mappings = dict(body["mappings"])
+    mappings["_meta"] = {"prodsim": {**mappings["_meta"]["prodsim"], **({"owner": owner} if owner else {})}}
     with engine_errors(f"creating index {name}"):
-        client.indices.create(index=name, body={"settings": {"index": settings}, "mappings": body["mappings"]})
+        client.indices.create(index=name, body={"settings": {"index": settings}, "mappings": mappings})
 
 
-def open_index(client: OpenSearch, name: str) -> None:
-    """Lets a filled index refresh by itself again."""
+def open_index(client: OpenSearch, name: str, body: Mapping[str, Any]) -> None:
+    """Gives a filled index the replicas and refreshes of the body that it was created from."""
+    usual = {setting: body["settings"]["index"].get(setting) for setting in FILLING}
     with engine_errors(f"opening index {name}"):
-        client.indices.put_settings(index=name, body={"index": {"refresh_interval": None}})
+        client.indices.put_settings(index=name, body={"index": usual})
         client.indices.refresh(index=name)
 
 
@@ -170,7 +188,7 @@ def delete_index(client: OpenSearch, name: str) -> None:
         EngineError: an alias still points at it.
     """
     with engine_errors(f"deleting index {name}"):
-        aliases = client.indices.get_alias(index=name)[name]["aliases"]
+        aliases = client.indices.get_alias(index=name)[name]["aliases"].keys() - {write_alias(name)}
     if aliases:
         raise EngineError(f"index {name} is behind alias {', '.join(sorted(aliases))}: it is not deleted")
     with engine_errors(f"deleting index {name}"):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from prodsim.embedder.client import EmbedderClient
 from prodsim.mappings.bundle import TextModel
 
-from .catalogs import embedder_model
 from .changes import Change
 from .client import engine_errors
 from .cluster import inspect_cluster
@@ -15,6 +14,7 @@ from .config import Settings
 from .errors import EmbedderError, EngineError
 from .indexes import ProductIndex, find_serving_index, product_indexes
 from .setup import setup
+from .shop import embedder_model
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prodsim.loaders.catalog import load_catalog
-from prodsim.loaders.readers import read_rows
-from prodsim.loaders.rejects import RejectsFile
-from prodsim.plugin import catalogs
+from prodsim.loaders.load import Report
+from prodsim.loaders.request import Request
+from prodsim.plugin.loads import load
 
 if TYPE_CHECKING:
-    from prodsim.plugin.catalogs import Outcome, Shop
+    from prodsim.plugin.loads import Outcome
+    from prodsim.plugin.shop import Shop
 
 
-def load_file(shop: Shop, file: Path, catalog: Path | None = None) -> Outcome:
-    with tempfile.TemporaryDirectory() as folder, RejectsFile(Path(folder) / "x.rejects.ndjson") as rejects:
-        rows = catalogs.Rows(read_rows(file), load_catalog(catalog), rejects)
-        return catalogs.load(shop, rows, lambda account: None)
+def load_file(shop: Shop, file: Path, catalog: Path | None = None, **others: Any) -> Outcome:
+    with tempfile.TemporaryDirectory() as folder:
+        request = Request([str(file)], load_catalog(catalog), Path(folder) / "x.rejects.ndjson")
+        return load(shop, replace(request, **others), no_report, no_line)
+
+
+def no_report(report: Report) -> None:
+    """For loads that nobody watches."""
+
+
+def no_line(line: str) -> None:
+    """For loads that nobody watches."""

@@ -18,7 +18,7 @@ from prodsim.plugin.errors import LocalEngineError
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-    from prodsim.plugin.catalogs import Shop
+    from prodsim.plugin.shop import Shop
 
 hypothesis.settings.register_profile("busy-machine", deadline=None)  # a slow example is no broken promise
 hypothesis.settings.load_profile("busy-machine")
@@ -139,7 +139,7 @@ class _Shop:
         self.embedder = EmbedderClient(settings.embedder_url)
 
     def __enter__(self) -> Shop:
-        from prodsim.plugin.catalogs import Shop, embedder_model
+        from prodsim.plugin.shop import Shop, embedder_model
         from prodsim.plugin.client import connect
 
         self.client = connect(self.settings)

@@ -41,6 +41,10 @@ def up(
         str | None,
         typer.Option("--user", metavar="NAME", help="Run as this user (for root; default: prodsim, made if missing)."),
     ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A line for its opensearch.yml; repeat for several."),
+    ] = None,
     timeout_s: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=1, help="How long the start may take.")
     ] = 180.0,
@@ -60,10 +64,18 @@ def up(
         plan = plan_start(settings.home, version, port, heap, ephemeral, user, say=output.note)
         output.result_json(asdict(plan)) if as_json else output.result(plan.describe())
         return
-    engine = start_engine(settings.home, version, port, heap, ephemeral, user, timeout_s, say=output.note)
+    lines = dict(as_setting(line) for line in setting or [])
+    engine = start_engine(settings.home, version, port, heap, ephemeral, user, timeout_s, None, output.note, lines)
     output.result_json(engine.as_row()) if as_json else output.result(engine.describe())
     if engine.url != settings.engine_url.rstrip("/"):
         output.note(f"other commands look at {settings.engine_url}: give them --engine-url {engine.url}")
+
+
+def as_setting(line: str) -> tuple[str, str]:
+    name, equals, value = line.partition("=")
+    if not name.strip() or not equals:
+        raise typer.BadParameter(f"'{line}': give NAME=VALUE", param_hint="--set")
+    return name.strip(), value.strip()
 
 
 @app.command()

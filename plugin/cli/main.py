@@ -12,11 +12,12 @@ import typer
 from prodsim.plugin.errors import ExitCode, ProdsimError
 
 from . import output
-from .catalog import load, reindex
 from .demo import demo
 from .embedder import app as embedder_app
 from .engine import app as engine_app
 from .installation import doctor, setup, status, uninstall
+from .load import load
+from .reindex import reindex
 from .search import search, similar
 
 app = typer.Typer(

@@ -11,7 +11,7 @@ from prodsim.plugin.config import Settings
 
 if TYPE_CHECKING:
     from prodsim.embedder.client import EmbedderClient
-    from prodsim.plugin.catalogs import Shop
+    from prodsim.plugin.shop import Shop
 
 
 @contextmanager
@@ -29,8 +29,8 @@ def open_shop(settings: Settings) -> Iterator[Shop]:
     Raises:
         EngineUnreachable, EngineError, EmbedderUnreachable, EmbedderNotReady, EmbedderError: which of them does not.
     """
-    from prodsim.plugin.catalogs import Shop, embedder_model
     from prodsim.plugin.cluster import inspect_cluster
+    from prodsim.plugin.shop import Shop, embedder_model
 
     client = connect(settings)
     inspect_cluster(client)

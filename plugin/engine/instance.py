@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from prodsim.plugin.errors import UsageError
 
@@ -45,6 +45,7 @@ class Record(BaseModel):
     ephemeral: bool
     user: str
     java: str
+    settings: dict[str, str] = Field(default_factory=dict)
     ready: bool = False
 
 
@@ -144,6 +145,7 @@ def configure(instance: Instance, recipe: Recipe, record: Record, account: Accou
         unfinished.unlink()
     settings = {
         **recipe.settings,
+        **record.settings,
         "node.name": "prodsim",
         "http.port": record.port,
         "transport.port": record.transport_port,

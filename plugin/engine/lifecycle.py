@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from prodsim.plugin.errors import LocalEngineError, NotFound
@@ -37,13 +37,15 @@ def start_engine(
     timeout_s: float = DEFAULT_TIMEOUT_S,
     downloads: Path | None = None,
     say: Say = silent,
+    settings: Mapping[str, str] | None = None,
 ) -> Engine:
     """A running OpenSearch on 127.0.0.1:`port`, installed and started first where needed; returns once it is ready.
 
     Software and data are below `home`, downloads in `downloads` (default: `<home>/downloads`). With `ephemeral` the
     data are new and go away with `stop_engine`; otherwise they are those that this version on this port had before.
     `heap` is a size such as 512m (default: 1g, or that of the engine that runs). `timeout_s` bounds the start, not the
-    installation. `say` gets what a person waiting wants to know.
+    installation. `say` gets what a person waiting wants to know. `settings` go into its opensearch.yml; an engine that
+    runs already keeps its own.
 
     Raises:
         UsageError: an unknown version, heap or user.
@@ -81,6 +83,7 @@ def start_engine(
             ephemeral=ephemeral,
             user=account.name,
             java=str(java.home),
+            settings=dict(settings or {}),
         )
         with stopped_on_failure(wanted):
             if ephemeral:

@@ -14,7 +14,7 @@ from tests.conftest import ROOT, SHARED_DATA
 from tests.judged import esci_judgments, example_judgments
 
 if TYPE_CHECKING:
-    from prodsim.plugin.catalogs import Shop
+    from prodsim.plugin.shop import Shop
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 MOST_OVERHEAD = 1.3

@@ -18,7 +18,7 @@ from prodsim.embedder.client import EmbedderClient
 from tests.integration.clients.page import EXAMPLES, PAGE, adapted, is_part, output_of, require
 
 if TYPE_CHECKING:
-    from prodsim.plugin.catalogs import Shop
+    from prodsim.plugin.shop import Shop
 
 SEATS = "something to sit on in the garden"
 FURNITURE = "Garden > Furniture"

@@ -21,7 +21,7 @@ from tests.documented_runs import DEFAULT_EMBEDDER, DEFAULT_ENGINE, matches, rep
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-    from prodsim.plugin.catalogs import Shop
+    from prodsim.plugin.shop import Shop
     from prodsim.plugin.config import Settings
 
 Admin = Callable[..., tuple[int, str, str]]

@@ -18,7 +18,7 @@ from tests.conftest import ROOT, open_shop
 from tests.tcp_proxy import TcpProxy
 
 if TYPE_CHECKING:
-    from prodsim.plugin.catalogs import Shop
+    from prodsim.plugin.shop import Shop
 
 READ_TIMEOUT_S = 2
 QUERY = {"q": "warm jacket", "category": "Outdoor clothing", "facets": True, "size": 5}

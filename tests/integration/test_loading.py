@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,32 +15,31 @@ from prodsim.embedder import local
 from prodsim.embedder.client import EmbedderClient
 from prodsim.embedder.settings import ServerSettings
 from prodsim.loaders.catalog import load_catalog
-from prodsim.loaders.readers import read_rows
-from prodsim.loaders.rejects import RejectsFile
+from prodsim.loaders.load import Options
+from prodsim.loaders.request import Request
 from prodsim.mappings.bundle import TextModel, ingest_pipeline
 from prodsim.mappings.text import embedding_text, text_hash
-from prodsim.plugin import catalogs, indexes
+from prodsim.plugin import catalogs, indexes, loads
 from prodsim.plugin.errors import CatalogError, EngineError, NotFound
+from prodsim.plugin.shop import Shop, embedder_model
+from tests.catalog_files import no_line, no_report
 
 if TYPE_CHECKING:
-    from prodsim.plugin.catalogs import Outcome, Shop
+    from prodsim.plugin.loads import Outcome
 
 
-def quiet(account: object) -> None:
-    pass
-
-
-@contextmanager
-def rows_of(folder: Path, products: list[dict[str, Any]]) -> Iterator[catalogs.Rows]:
+def request(folder: Path, products: list[dict[str, Any]], **others: Any) -> Request:
     file = folder / "products.ndjson"
     file.write_text("".join(json.dumps(product) + "\n" for product in products), encoding="utf-8")
-    with RejectsFile(folder / "products.rejects.ndjson") as rejects:
-        yield catalogs.Rows(read_rows(file), load_catalog(None), rejects)
+    return Request([str(file)], load_catalog(None), folder / "products.rejects.ndjson", **others)
 
 
-def load(shop: Shop, folder: Path, products: list[dict[str, Any]]) -> Outcome:
-    with rows_of(folder, products) as rows:
-        return catalogs.load(shop, rows, quiet)
+def load(shop: Shop, folder: Path, products: list[dict[str, Any]], **options: Any) -> Outcome:
+    return loads.load(shop, request(folder, products, options=Options(**options)), no_report, no_line)
+
+
+def reindex(shop: Shop, asked: Request | None = None) -> Outcome:
+    return catalogs.reindex(shop, no_report, no_line, asked)
 
 
 def product(number: int, **others: Any) -> dict[str, Any]:
@@ -90,7 +88,7 @@ def test_reindex_copies_everything_without_embedding_and_rolls_back(shop: Shop, 
     alias = shop.settings.alias
     load(shop, tmp_path, [product(number, variant_group="g") for number in range(30)])
     before = stored(shop)
-    outcome = catalogs.reindex(shop, quiet)
+    outcome = reindex(shop)
     assert (outcome.index, outcome.previous) == (f"{alias}-000002", f"{alias}-000001")
     assert (outcome.account.read, outcome.account.indexed, outcome.account.embedded) == (30, 30, 0)
     after = stored(shop)
@@ -110,8 +108,7 @@ def test_reindex_from_a_file_replaces_the_catalog_and_keeps_one_index_for_a_roll
     alias = shop.settings.alias
     load(shop, tmp_path, [product(1), product(2)])
     for number in (3, 4):
-        with rows_of(tmp_path, [product(number)]) as rows:
-            catalogs.reindex(shop, quiet, rows)
+        reindex(shop, request(tmp_path, [product(number)]))
         assert set(stored(shop)) == {f"p{number}"}
     left = [index.name for index in indexes.product_indexes(shop.client, alias)]
     assert left == [f"{alias}-000002", f"{alias}-000003"]
@@ -121,18 +118,15 @@ def test_reindex_from_a_file_replaces_the_catalog_and_keeps_one_index_for_a_roll
 
 def test_a_reindex_that_finds_no_products_leaves_the_alias_as_it_was(shop: Shop, tmp_path: Path) -> None:
     load(shop, tmp_path, [product(1)])
-    with (
-        rows_of(tmp_path, [{"sku": "x", "title": ""}]) as rows,
-        pytest.raises(CatalogError, match="the alias stays as it was"),
-    ):
-        catalogs.reindex(shop, quiet, rows)
+    with pytest.raises(CatalogError, match="the alias stays as it was"):
+        reindex(shop, request(tmp_path, [{"sku": "x", "title": ""}]))
     assert set(stored(shop)) == {"p1"}
     assert len(indexes.product_indexes(shop.client, shop.settings.alias)) == 1
 
 
 def test_a_catalog_of_another_model_is_not_mixed_with_new_vectors(shop: Shop, tmp_path: Path) -> None:
     load(shop, tmp_path, [product(1)])
-    other = catalogs.Shop(shop.client, shop.settings, shop.embedder, TextModel("other", "1", 512))
+    other = Shop(shop.client, shop.settings, shop.embedder, TextModel("other", "1", 512))
     with pytest.raises(EngineError, match=r"holds 384-d vectors of all-minilm-l6-v2@.*reindex"):
         load(other, tmp_path, [product(2)])
     assert set(stored(shop)) == {"p1"}
@@ -153,8 +147,8 @@ def test_a_reindex_changes_the_model_and_a_rollback_brings_the_old_one_back(
     load(shop, tmp_path, [product(number) for number in range(10)])
     settings = shop.settings.model_copy(update={"embedder_url": fake_embedder_url})
     with EmbedderClient(fake_embedder_url) as embedder:
-        other = catalogs.Shop(shop.client, settings, embedder, catalogs.embedder_model(embedder, settings))
-        outcome = catalogs.reindex(other, quiet)
+        other = Shop(shop.client, settings, embedder, embedder_model(embedder, settings))
+        outcome = reindex(other)
     assert (outcome.account.indexed, outcome.account.embedded) == (10, 10)
     mapping = shop.client.indices.get_mapping(index=alias)[f"{alias}-000002"]["mappings"]["properties"]
     assert [name for name in mapping if name.startswith("text_vector_")] == ["text_vector_64"]
@@ -178,7 +172,8 @@ def test_a_reindex_changes_the_model_and_a_rollback_brings_the_old_one_back(
 
 
 def without_time(source: dict[str, Any]) -> dict[str, Any]:
-    return {**source, "prodsim": {name: value for name, value in source["prodsim"].items() if name != "loaded_at"}}
+    ignored = ("loaded_at", "run")
+    return {**source, "prodsim": {name: value for name, value in source["prodsim"].items() if name not in ignored}}
 
 
 def test_a_product_that_others_write_is_embedded_by_the_engine_as_the_loader_would(shop: Shop, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tests.documented_runs import DEFAULT_ENGINE, captured
 from tests.integration.clients.page import require
 
 if TYPE_CHECKING:
-    from prodsim.plugin.catalogs import Shop
+    from prodsim.plugin.shop import Shop
 
 PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMAND = re.compile(r"(?m)^ +(?:\.venv/bin/)?prodsim-admin (.*?)(?: +#.*)?$")

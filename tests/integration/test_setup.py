@@ -18,7 +18,7 @@ from prodsim.plugin.uninstall import uninstall
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-    from prodsim.plugin.catalogs import Shop
+    from prodsim.plugin.shop import Shop
 
 
 def everything(client: OpenSearch) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from opensearchpy.exceptions import RequestError, SerializationError, TransportE
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-    from prodsim.plugin.catalogs import Shop
+    from prodsim.plugin.shop import Shop
 
 SEARCH, SIMILAR = "prodsim-search", "prodsim-similar"
 HOSTILE = [

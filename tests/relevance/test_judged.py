@@ -15,7 +15,7 @@ from tests.conftest import ROOT, open_shop, require_shared
 from tests.judged import Judgments, esci_judgments, example_judgments, mean_ndcg, skus
 
 if TYPE_CHECKING:
-    from prodsim.plugin.catalogs import Shop
+    from prodsim.plugin.shop import Shop
 
 VECTOR = "text_vector_384"
 pytestmark = pytest.mark.timeout(1500)  # embedding ESCI-150 takes minutes on a busy machine

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from prodsim.loaders.problem import Problem
 from prodsim.loaders.readers import SourceRow
-from prodsim.loaders.rejects import RejectsFile, default_rejects_path
+from prodsim.loaders.rejects import RejectsFile, default_rejects_path, read_rejects
 from prodsim.plugin.errors import CatalogError
 
 NO_TITLE = Problem("title", "missing_title", "title: missing")
@@ -32,7 +32,7 @@ def test_a_rejected_row_is_written_with_its_place_its_reasons_and_its_values(tmp
     with RejectsFile(path) as rejects:
         rejects.reject("shop.csv", SourceRow(7, {"id": "A1", "name": ""}), [NO_TITLE], sku="A1")
         rejects.reject("shop.csv", SourceRow(9, {}, "3 cells under 2 columns", "1,2,3"))
-        assert rejects.count == 2
+        assert rejects.size_bytes > 0
     assert records(path) == [
         {
             "source": "shop.csv",
@@ -173,4 +173,33 @@ def test_any_row_is_one_line_of_json(tmp_path_factory: pytest.TempPathFactory, r
     ],
 )
 def test_the_file_is_named_after_its_source(source: str, name: str) -> None:
-    assert default_rejects_path(source) == Path(name)
+    assert default_rejects_path([source]) == Path(name)
+
+
+def test_a_load_that_goes_on_keeps_what_it_had_rejected_and_drops_what_was_not_settled(tmp_path: Path) -> None:
+    path = tmp_path / "shop.rejects.ndjson"
+    with RejectsFile(path) as rejects:
+        rejects.reject("shop.csv", SourceRow(7, {"id": "A1"}), [NO_TITLE], sku="A1")
+        rejects.flush()
+        settled_bytes = rejects.size_bytes
+        rejects.reject("shop.csv", SourceRow(8, {"id": "A2"}), [NO_TITLE], sku="A2")
+    with RejectsFile(path, keep_bytes=settled_bytes) as rejects:
+        rejects.reject("shop.csv", SourceRow(9, {"id": "A3"}), [NO_TITLE], sku="A3")
+    assert [record["line"] for record in records(path)] == [7, 9]
+    path.write_bytes(b"")
+    with pytest.raises(CatalogError, match="lost rejects of this load: start it over with --start-over"):
+        RejectsFile(path, keep_bytes=settled_bytes)
+
+
+def test_rejects_can_be_read_back_as_the_rows_that_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "shop.rejects.ndjson"
+    with RejectsFile(path) as rejects:
+        rejects.reject("shop.csv", SourceRow(7, {"id": "A1", "name": ""}), [NO_TITLE], sku="A1")
+        rejects.reject("more.csv", SourceRow(9, {}, "3 cells under 2 columns", "1,2,3"))
+    assert list(read_rejects(path)) == [
+        ("shop.csv", SourceRow(7, {"id": "A1", "name": ""})),
+        ("more.csv", SourceRow(9, {}, "3 cells under 2 columns", "1,2,3")),
+    ]
+    path.write_text('{"sku": "a"}\n')
+    with pytest.raises(CatalogError, match="line 1 is no reject"):
+        list(read_rejects(path))

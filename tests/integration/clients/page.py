@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import ROOT
 
 if TYPE_CHECKING:
-    from prodsim.plugin.catalogs import Shop
+    from prodsim.plugin.shop import Shop
 
 PAGE = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
 

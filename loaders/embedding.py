@@ -1,0 +1,131 @@
+"""Vectors for documents: taken over where text and model are the same, made where not."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from prodsim.mappings.text import embedding_text, text_hash
+from prodsim.plugin.errors import EmbedderError, EmbedderNotReady, EmbedderUnreachable
+
+from .target import BOOKKEEPING, Document, Target, vector_fits, without_derived
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Vectors = list[NDArray[np.float32] | EmbedderError]
+
+EMBEDDED_TOGETHER = 64  # a request stays well below the embedder's time limit, on two busy cores too
+LONGEST_PAUSE_S = 10.0
+TOLD_AFTER_S = 3.0
+PROBE = "a"
+
+
+class Patience:
+    """How long a load waits for an embedder that is away, and whom it tells.
+
+    `pause(seconds)` sleeps, or raises to break the wait off.
+    """
+
+    def __init__(
+        self, give_up_after_s: float, say: Callable[[str], None], pause: Callable[[float], None] = time.sleep
+    ) -> None:
+        self.give_up_after_s = give_up_after_s
+        self.say = say
+        self.pause = pause
+
+    def outlast(self, call: Callable[[], Any]) -> Any:
+        """The call's result, tried again while the embedder does not answer or is not ready.
+
+        Raises:
+            EmbedderUnreachable, EmbedderNotReady: for longer than `give_up_after_s`. EmbedderError: at once.
+        """
+        began = time.monotonic()
+        told = False
+        attempt = 0
+        while True:
+            try:
+                return call()
+            except (EmbedderUnreachable, EmbedderNotReady) as error:
+                waited_s = time.monotonic() - began
+                if waited_s > self.give_up_after_s:
+                    raise
+                if not told and waited_s > TOLD_AFTER_S:
+                    self.say(f"waiting for the embedder, up to {self.give_up_after_s:.0f} s: {error}")
+                    told = True
+            attempt += 1
+            self.pause(random.uniform(0, min(LONGEST_PAUSE_S, 0.5 * 2**attempt)))
+
+
+def digest_of(document: Mapping[str, Any]) -> str:
+    return text_hash(embedding_text(document))
+
+
+def complete(
+    documents: Sequence[Document], target: Target, known: Mapping[str, Document], patience: Patience, run: int
+) -> tuple[list[Document | EmbedderError], int]:
+    """Each document with vector and bookkeeping, or why it can have no vector; and how many had to be embedded.
+
+    `known` holds stored products by SKU, whose vectors are taken over where model and text are the same.
+    """
+    texts = [embedding_text(document) for document in documents]
+    digests = [text_hash(text) for text in texts]
+    found: list[Any] = [None] * len(documents)
+    for position, document in enumerate(documents):
+        stored = known.get(document["sku"])
+        if stored is not None and vector_fits(stored, target, digests[position]):
+            found[position] = stored.get(target.vector)
+    stale = [position for position, vector in enumerate(found) if vector is None]
+    for position, vector in zip(stale, embed(target, [texts[position] for position in stale], patience), strict=True):
+        found[position] = vector
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    completed: list[Document | EmbedderError] = []
+    for document, digest, vector in zip(documents, digests, found, strict=True):
+        if isinstance(vector, EmbedderError):
+            completed.append(vector)
+            continue
+        book = {"model": target.model.stamp, "text_hash": digest, "loaded_at": now, "run": run}
+        completed.append({**without_derived(document), target.vector: vector, BOOKKEEPING: book})
+    return completed, len(stale) - sum(isinstance(found[position], EmbedderError) for position in stale)
+
+
+def embed(target: Target, texts: Sequence[str], patience: Patience) -> Vectors:
+    """A vector for each text, or why it has none; similar lengths travel together, so that little is padded."""
+    order = sorted(range(len(texts)), key=lambda position: len(texts[position]))
+    vectors: Vectors = [EmbedderError("not embedded")] * len(texts)
+    for start in range(0, len(order), EMBEDDED_TOGETHER):
+        patience.pause(0)
+        positions = order[start : start + EMBEDDED_TOGETHER]
+        for position, vector in zip(
+            positions, embed_request(target, [texts[position] for position in positions], patience), strict=True
+        ):
+            vectors[position] = vector
+    return vectors
+
+
+def embed_request(target: Target, texts: list[str], patience: Patience) -> Vectors:
+    """As `embed`, in one request; where that is refused, in halves, so that one bad text costs no other its vector.
+
+    Raises:
+        EmbedderError: it refuses the simplest text too.
+    """
+
+    def call(batch: list[str]) -> Vectors:
+        return list(target.embedder.embed(batch, input_type="passage", model=target.model.name)[0])
+
+    try:
+        vectors: Vectors = patience.outlast(lambda: call(texts))
+    except (EmbedderUnreachable, EmbedderNotReady):
+        raise
+    except EmbedderError as error:
+        patience.outlast(lambda: call([PROBE]))
+        if len(texts) == 1:
+            return [error]
+        half = len(texts) // 2
+        return embed_request(target, texts[:half], patience) + embed_request(target, texts[half:], patience)
+    return vectors

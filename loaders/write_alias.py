@@ -1,0 +1,81 @@
+"""The name that the bulk writer writes to: one under which the engine can't create an index.
+
+A bulk request to an index that is gone makes the engine create it (`action.auto_create_index`), and the rest of a load
+would end up in an index that nobody searches. `require_alias` prevents that, except for deletes; and an alias may have
+capital letters, which an index may not. So writes go through an alias `<index>-WRITE` that is there meanwhile.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from prodsim.plugin.errors import EngineError
+
+if TYPE_CHECKING:
+    from opensearchpy import OpenSearch
+
+SUFFIX = "-WRITE"
+
+
+def write_alias(index: str) -> str:
+    return f"{index}{SUFFIX}"
+
+
+class WriteAlias:
+    """The write alias of one index, from the first `put` to `remove`."""
+
+    def __init__(self, client: OpenSearch, index: str) -> None:
+        self.name = write_alias(index)
+        self.is_there = False
+        self._client = client
+        self._index = index
+        self._uuid: str | None = None
+        self._lock = threading.Lock()
+
+    def put(self) -> None:
+        """Makes the alias where it is not there.
+
+        Raises:
+            EngineError: the index is gone, or is another one of that name by now.
+            TransportError: as opensearch-py does.
+        """
+        with self._lock:
+            if self.is_there:
+                return
+            uuid = self._find_uuid()
+            if self._uuid not in (None, uuid):
+                raise EngineError(f"index {self._index} was deleted and made anew meanwhile: start the load over")
+            self._client.indices.put_alias(index=self._index, name=self.name)
+            self._uuid, self.is_there = uuid, True
+
+    def lost(self) -> None:
+        """Someone removed the alias: the next `put` makes it again."""
+        with self._lock:
+            self.is_there = False
+
+    def remove(self) -> None:
+        """Best effort: an alias that stays is used, and removed, by the next load."""
+        from opensearchpy.exceptions import OpenSearchException
+
+        with self._lock:
+            if self._uuid is None:
+                return
+            self.is_there = False
+            with suppress(OpenSearchException):
+                self._client.indices.delete_alias(index=self._index, name=self.name, ignore=[404])
+
+    def _find_uuid(self) -> str:
+        from opensearchpy.exceptions import NotFoundError
+
+        try:
+            found: dict[str, Any] = self._client.indices.get_settings(index=self._index, name="index.uuid")
+        except NotFoundError:
+            found = {}
+        if not found:
+            gone = "is gone: someone deleted it meanwhile" if self._uuid else "does not exist"
+            raise EngineError(f"index {self._index} {gone}. Nothing is written to it; start the load over")
+        if list(found) != [self._index]:
+            raise EngineError(f"{self._index} is not an index but an alias of {', '.join(sorted(found))}")
+        return str(found[self._index]["settings"]["index"]["uuid"])
