@@ -11,7 +11,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export UV_LINK_MODE ?= hardlink
 
-.PHONY: help setup demo test test-unit lint bench stop clean lock
+.PHONY: help setup demo test test-unit lint bench chaos stop clean lock
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -31,9 +31,9 @@ setup: $(READY)  ## the virtual environment in .venv, from the lock file
 demo: $(READY)  ## a real engine and embedder, the example catalog, a few searches
 	@$(BIN)/prodsim-admin demo
 
-test: $(READY) lint  ## everything: lint, unit, packaging, integration, relevance
+test: $(READY) lint  ## everything: lint, unit, packaging, integration, relevance, chaos in short
 	@$(BIN)/python -m pytest tests/unit
-	@$(BIN)/python -m pytest tests/packaging tests/integration tests/relevance
+	@$(BIN)/python -m pytest tests/packaging tests/integration tests/relevance tests/chaos
 
 test-unit: $(READY)  ## the unit tests alone, no network, under 30 s
 	@$(BIN)/python -m pytest tests/unit
@@ -43,8 +43,11 @@ lint: $(READY)  ## ruff and mypy --strict
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(READY)  ## query overhead and judged relevance, as ratios against named baselines
+bench: $(READY)  ## speed, memory and judged relevance, as ratios against named baselines
 	@$(BIN)/python -m pytest -q -s tests/bench tests/relevance
+
+chaos: $(READY)  ## loads through kills, stops, cuts and full disks, in full
+	@CHAOS=whole $(BIN)/python -m pytest -v tests/chaos
 
 stop: $(READY)  ## stop the engine and the embedder that demo left running
 	@$(BIN)/prodsim-admin embedder down

@@ -11,9 +11,10 @@ from prodsim.plugin.errors import EmbedderError, EngineError
 
 from .account import Account
 from .checkpoint import new_version
-from .embedding import Patience, complete
+from .embedding import complete
 from .load import Progress, Report
 from .target import Target
+from .waiting import Waiting
 from .writer import BulkWriter, index_write
 
 if TYPE_CHECKING:
@@ -36,13 +37,13 @@ def copy_products(
     report = Report()
     account = report.account
     version = new_version()
-    patience = Patience(PATIENCE_S, say)
+    waiting = Waiting(PATIENCE_S, say)
     products = stored_documents(target.client, source_index)
     with BulkWriter(target.client, target.index, say=say, give_up_after_s=PATIENCE_S) as writer:
         while batch := list(islice(products, BATCH_PRODUCTS)):
             account.read += len(batch)
             known = {document["sku"]: document for document in batch}
-            documents, embedded = complete(batch, target, known, patience, version)
+            documents, embedded = complete(batch, target, known, waiting, version)
             writes = []
             for document in documents:
                 if isinstance(document, EmbedderError):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +12,7 @@ from prodsim.mappings.text import embedding_text, text_hash
 from prodsim.plugin.errors import EmbedderError, EmbedderNotReady, EmbedderUnreachable
 
 from .target import BOOKKEEPING, Document, Target, vector_fits, without_derived
+from .waiting import Waiting
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,45 +20,7 @@ if TYPE_CHECKING:
     Vectors = list[NDArray[np.float32] | EmbedderError]
 
 EMBEDDED_TOGETHER = 64  # a request stays well below the embedder's time limit, on two busy cores too
-LONGEST_PAUSE_S = 10.0
-TOLD_AFTER_S = 3.0
 PROBE = "a"
-
-
-class Patience:
-    """How long a load waits for an embedder that is away, and whom it tells.
-
-    `pause(seconds)` sleeps, or raises to break the wait off.
-    """
-
-    def __init__(
-        self, give_up_after_s: float, say: Callable[[str], None], pause: Callable[[float], None] = time.sleep
-    ) -> None:
-        self.give_up_after_s = give_up_after_s
-        self.say = say
-        self.pause = pause
-
-    def outlast(self, call: Callable[[], Any]) -> Any:
-        """The call's result, tried again while the embedder does not answer or is not ready.
-
-        Raises:
-            EmbedderUnreachable, EmbedderNotReady: for longer than `give_up_after_s`. EmbedderError: at once.
-        """
-        began = time.monotonic()
-        told = False
-        attempt = 0
-        while True:
-            try:
-                return call()
-            except (EmbedderUnreachable, EmbedderNotReady) as error:
-                waited_s = time.monotonic() - began
-                if waited_s > self.give_up_after_s:
-                    raise
-                if not told and waited_s > TOLD_AFTER_S:
-                    self.say(f"waiting for the embedder, up to {self.give_up_after_s:.0f} s: {error}")
-                    told = True
-            attempt += 1
-            self.pause(random.uniform(0, min(LONGEST_PAUSE_S, 0.5 * 2**attempt)))
 
 
 def digest_of(document: Mapping[str, Any]) -> str:
@@ -67,7 +28,7 @@ def digest_of(document: Mapping[str, Any]) -> str:
 
 
 def complete(
-    documents: Sequence[Document], target: Target, known: Mapping[str, Document], patience: Patience, run: int
+    documents: Sequence[Document], target: Target, known: Mapping[str, Document], waiting: Waiting, run: int
 ) -> tuple[list[Document | EmbedderError], int]:
     """Each document with vector and bookkeeping, or why it can have no vector; and how many had to be embedded.
 
@@ -81,7 +42,7 @@ def complete(
         if stored is not None and vector_fits(stored, target, digests[position]):
             found[position] = stored.get(target.vector)
     stale = [position for position, vector in enumerate(found) if vector is None]
-    for position, vector in zip(stale, embed(target, [texts[position] for position in stale], patience), strict=True):
+    for position, vector in zip(stale, embed(target, [texts[position] for position in stale], waiting), strict=True):
         found[position] = vector
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     completed: list[Document | EmbedderError] = []
@@ -94,21 +55,21 @@ def complete(
     return completed, len(stale) - sum(isinstance(found[position], EmbedderError) for position in stale)
 
 
-def embed(target: Target, texts: Sequence[str], patience: Patience) -> Vectors:
+def embed(target: Target, texts: Sequence[str], waiting: Waiting) -> Vectors:
     """A vector for each text, or why it has none; similar lengths travel together, so that little is padded."""
     order = sorted(range(len(texts)), key=lambda position: len(texts[position]))
     vectors: Vectors = [EmbedderError("not embedded")] * len(texts)
     for start in range(0, len(order), EMBEDDED_TOGETHER):
-        patience.pause(0)
+        waiting.pause(0)
         positions = order[start : start + EMBEDDED_TOGETHER]
         for position, vector in zip(
-            positions, embed_request(target, [texts[position] for position in positions], patience), strict=True
+            positions, embed_request(target, [texts[position] for position in positions], waiting), strict=True
         ):
             vectors[position] = vector
     return vectors
 
 
-def embed_request(target: Target, texts: list[str], patience: Patience) -> Vectors:
+def embed_request(target: Target, texts: list[str], waiting: Waiting) -> Vectors:
     """As `embed`, in one request; where that is refused, in halves, so that one bad text costs no other its vector.
 
     Raises:
@@ -119,13 +80,13 @@ def embed_request(target: Target, texts: list[str], patience: Patience) -> Vecto
         return list(target.embedder.embed(batch, input_type="passage", model=target.model.name)[0])
 
     try:
-        vectors: Vectors = patience.outlast(lambda: call(texts))
+        vectors: Vectors = waiting.outlast(lambda: call(texts))
     except (EmbedderUnreachable, EmbedderNotReady):
         raise
     except EmbedderError as error:
-        patience.outlast(lambda: call([PROBE]))
+        waiting.outlast(lambda: call([PROBE]))
         if len(texts) == 1:
             return [error]
         half = len(texts) // 2
-        return embed_request(target, texts[:half], patience) + embed_request(target, texts[half:], patience)
+        return embed_request(target, texts[:half], waiting) + embed_request(target, texts[half:], waiting)
     return vectors

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from prodsim.plugin.errors import CatalogError, UsageError
 
-from .source import Input, LongLine, after_line_feed, buffered, line_blocks
+from .source import Input, LongLine, buffered, line_blocks
 
 UTF8 = "utf-8"
 MARKS = (  # the longer ones first: UTF-32's begins as UTF-16's does
@@ -35,11 +35,13 @@ BINARY = (
 )
 SUPERSETS = {"ascii": UTF8, "iso8859-1": "cp1252"}  # what is called Latin-1 is Windows-1252, as in browsers
 NO_TEXT_CODECS = ("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "utf_7", "mbcs", "oem")
+CELL_ENDS = re.compile(rb'[,;"]')  # none of which is half of a character in any encoding that is told here
+BEYOND_ASCII = bytes(range(128, 256))
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 PROBE_BYTES = 1 << 16
-SURVEY_BYTES = 1 << 18
+SURVEY_BYTES = 1 << 16
 EVIDENCE_BYTES = 1 << 16
-TELLING_LINES = 1_000  # so many lines of one kind and hardly any of the other settle it
+TELLING_CELLS = 1_000  # so many cells of one kind and hardly any of the other settle it
 MIXED_RATIO = 10
 UNDECODED = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of a byte that can't be decoded
 
@@ -53,7 +55,7 @@ class Encoding(NamedTuple):
 
 @dataclass
 class Survey:
-    """How many lines hold text beyond ASCII that is UTF-8, and that is not; `evidence` is some of the latter."""
+    """How many cells hold text beyond ASCII that is UTF-8, and that is not; `evidence` is some of the latter."""
 
     lines: int = 0
     utf8: int = 0
@@ -68,22 +70,26 @@ class Survey:
         if block.isascii():
             return
         for number, line in enumerate(block.split(b"\n"), before + 1):
-            if line.isascii():
-                continue
-            try:
-                line.decode()
-            except UnicodeDecodeError:
-                self.other += 1
-                self.first_other = self.first_other or number
-                if len(self.evidence) < EVIDENCE_BYTES:
-                    self.evidence += line[:EVIDENCE_BYTES] + b"\n"
-            else:
-                self.utf8 += 1
-                self.first_utf8 = self.first_utf8 or number
+            if not line.isascii():
+                for cell in CELL_ENDS.split(line):
+                    if not cell.isascii():
+                        self._add_cell(number, cell)
+
+    def _add_cell(self, line: int, cell: bytes) -> None:
+        try:
+            cell.decode()
+        except UnicodeDecodeError:
+            self.other += 1
+            self.first_other = self.first_other or line
+            if len(self.evidence) < EVIDENCE_BYTES:
+                self.evidence += cell[:EVIDENCE_BYTES] + b"\n"
+        else:
+            self.utf8 += 1
+            self.first_utf8 = self.first_utf8 or line
 
     @property
     def settled(self) -> bool:
-        return max(self.utf8, self.other) >= TELLING_LINES * (1 + min(self.utf8, self.other))
+        return max(self.utf8, self.other) >= TELLING_CELLS * (1 + min(self.utf8, self.other))
 
 
 def check_encoding(name: str) -> str:
@@ -126,11 +132,15 @@ def find_encoding(source: Input, named: str | None = None) -> Encoding:
         if wide := unmarked_utf16(head):
             return Encoding(wide)
         survey = Survey()
-        for block in line_blocks(Prepended(stream, head, source.again), after_line_feed, block_bytes=SURVEY_BYTES):
+        for block in line_blocks(Prepended(stream, head, source.again), after_ascii, block_bytes=SURVEY_BYTES):
             survey.add(block.start if isinstance(block, LongLine) else block)
             if survey.settled:
                 break
     return Encoding(judge(source.name, survey))
+
+
+def after_ascii(chunk: bytes) -> int:
+    return len(chunk.rstrip(BEYOND_ASCII))
 
 
 def read_what_there_is(stream: BinaryIO, size: int) -> bytes:
@@ -171,7 +181,7 @@ def check_binary(name: str, head: bytes) -> None:
     for magic, what in BINARY:
         if head.startswith(magic):
             raise CatalogError(f"{name} is {what}")
-    if len(CONTROL.findall(head)) > max(3, len(head) // 10) and not unmarked_utf16(head):
+    if len(CONTROL.findall(head)) > max(30, len(head) // 10) and not unmarked_utf16(head):
         raise CatalogError(f"{name} is no text: it holds binary data")
 
 

@@ -12,9 +12,10 @@ from prodsim.plugin.errors import EmbedderError
 
 from .account import Outcome
 from .batch import Prepared, Reject
-from .embedding import Patience, complete, digest_of
+from .embedding import complete, digest_of
 from .problem import Problem
 from .target import Target, same_product, stored_products, stored_vectors, vector_fits
+from .waiting import Waiting
 from .writer import BulkWriter, UnwritableDocument, Write, index_write
 
 Mode = Literal["upsert", "full", "update", "delete"]
@@ -47,7 +48,7 @@ class Road:
 
     target: Target
     writer: BulkWriter
-    patience: Patience
+    waiting: Waiting
     version: int
     only: tuple[str, ...] = ()
 
@@ -66,7 +67,8 @@ def upsert(road: Road, products: Sequence[Prepared], again: Collection[str]) -> 
     """
     arrived = Arrived()
     target = road.target
-    stored = stored_products(target, [product.document["sku"] for product in products])
+    skus = [product.document["sku"] for product in products]
+    stored = road.waiting.outlast(lambda: stored_products(target, skus))
     changed: list[Prepared] = []
     keeps_vector: list[str] = []
     for product in products:
@@ -79,9 +81,9 @@ def upsert(road: Road, products: Sequence[Prepared], again: Collection[str]) -> 
         changed.append(product)
         if fits:
             keeps_vector.append(sku)
-    known = stored_vectors(target, keeps_vector)
+    known = road.waiting.outlast(lambda: stored_vectors(target, keeps_vector))
     documents = [product.document for product in changed]
-    completed, arrived.embedded = complete(documents, target, known, road.patience, road.version)
+    completed, arrived.embedded = complete(documents, target, known, road.waiting, road.version)
     writes: list[Write] = []
     written: list[Prepared] = []
     for product, document in zip(changed, completed, strict=True):
@@ -103,7 +105,8 @@ def upsert(road: Road, products: Sequence[Prepared], again: Collection[str]) -> 
 def update(road: Road, products: Sequence[Prepared], again: Collection[str]) -> Arrived:
     """The fields `only` of products that are there, all else as it is; an older run never undoes a newer one's."""
     arrived = Arrived()
-    stored = stored_products(road.target, [product.document["sku"] for product in products])
+    skus = [product.document["sku"] for product in products]
+    stored = road.waiting.outlast(lambda: stored_products(road.target, skus))
     writes: list[Write] = []
     written: list[Prepared] = []
     for product in products:

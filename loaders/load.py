@@ -15,11 +15,11 @@ from .batch import BATCH_ROWS, Batch, Row, in_batches, prepared
 from .catalog import Catalog, checked_rows
 from .catalog_spec import FieldSpec
 from .checkpoint import Checkpoint, Settled
-from .embedding import Patience
 from .journey import TRAVEL, UPDATABLE, Arrived, Mode, Road
 from .readers import Source
 from .rejects import RejectsFile
 from .target import Target
+from .waiting import Waiting
 from .writer import BulkWriter
 
 __all__ = ["Account", "Limit", "Options", "Report", "Target", "load_rows"]
@@ -134,9 +134,9 @@ class Load:
         self.ending = threading.Event()
         self.settling = threading.Lock()
         self.under_way: Counter[str] = Counter()  # SKUs of batches that are not settled
-        patience = Patience(options.patience_s, say, self.pause)
+        waiting = Waiting(options.patience_s, say, self.pause)
         writer = BulkWriter(target.client, target.index, say=say, give_up_after_s=options.patience_s, pause=self.pause)
-        self.road = Road(target, writer, patience, checkpoint.run.version, options.only)
+        self.road = Road(target, writer, waiting, checkpoint.run.version, options.only)
 
     def pause(self, seconds: float) -> None:
         if self.ending.wait(seconds):

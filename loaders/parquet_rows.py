@@ -100,7 +100,8 @@ def header_of(schema: Any) -> tuple[str, ...] | None:
 def rows_of(content: Any, progress: Progress, opened: ExitStack) -> Iterator[SourceRow]:
     names = content.schema_arrow.names
     with opened, content:
-        for batch in content.iter_batches(BATCH_ROWS):
+        for read in content.iter_batches(BATCH_ROWS):
+            batch = in_microseconds(read)
             columns = plain_columns(batch)
             for position in range(batch.num_rows) if columns is None else ():
                 progress.rows_done += 1
@@ -108,6 +109,17 @@ def rows_of(content: Any, progress: Progress, opened: ExitStack) -> Iterator[Sou
             for number, cells in enumerate(zip(*(columns or ()), strict=True), progress.rows_done + 1):
                 progress.rows_done = number
                 yield SourceRow(number, dict(zip(names, cells, strict=True)))
+
+
+def in_microseconds(batch: Any) -> Any:
+    """The batch without nanoseconds, which Python's times do not have."""
+    import pyarrow
+
+    for position, column in enumerate(batch.columns):
+        if pyarrow.types.is_timestamp(column.type) and column.type.unit == "ns":
+            coarse = column.cast(pyarrow.timestamp("us", column.type.tz), safe=False)
+            batch = batch.set_column(position, batch.schema.names[position], coarse)
+    return batch
 
 
 def plain_columns(batch: Any) -> list[list[object]] | None:

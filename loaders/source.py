@@ -142,13 +142,13 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def is_regular(path: Path) -> bool:
-    """Whether there is a file that can be read more than once.
+def is_regular(path: Path, name: str = "") -> bool:
+    """Whether there is a file that can be read more than once; messages call it `name`.
 
     Raises:
         CatalogError: nothing is there, or a folder, or it can't be looked at.
     """
-    with named_errors(str(path)):
+    with named_errors(name or str(path)):
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
             raise IsADirectoryError

@@ -73,7 +73,7 @@ def expand(names: Sequence[str | Path]) -> list[str]:
 
 def matches(name: str) -> list[str]:
     if not glob.has_magic(name) or os.path.lexists(name):
-        is_regular(Path(name))
+        is_regular(Path(name), without_password(name))
         return [name]
     files = [
         path
@@ -81,7 +81,7 @@ def matches(name: str) -> list[str]:
         if not os.path.isdir(path) and not path.endswith(REJECTS_SUFFIX)
     ]
     if not files:
-        raise CatalogError(f"no file matches {name}: check the pattern, relative to {Path.cwd()}")
+        raise CatalogError(f"no file matches {without_password(name)}: check the pattern, relative to {Path.cwd()}")
     return files
 
 

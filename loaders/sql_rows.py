@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 FETCHED_ROWS = 1_000
 CONNECT_TIMEOUT_S = 10
 LIMIT = f"{ROW_LIMIT_BYTES >> 20} MiB"
-URL_START = re.compile(r"[A-Za-z][A-Za-z0-9_+.\-]*://")
+SCHEME = r"[A-Za-z][A-Za-z0-9_+.\-]*://"
+URL_START = re.compile(SCHEME)
+WITH_USER = re.compile(rf"({SCHEME}[^:/@?]*)(?::[^@]*)?(@[^@?&=]*)(?:\?(.*))?", re.DOTALL)
+WITHOUT_USER = re.compile(rf"({SCHEME}(?:\[[^\]]*\]|[^:/@?]*)(?::\d*)?)((?:/[^?]*)?)(?:\?(.*))?", re.DOTALL)
 CREDENTIALS = re.compile(r"(//[^:/@\s]*):.*@", re.DOTALL)
 SHOWN_PARAMETERS = ("host", "port", "service", "unix_socket", "charset")
 JSON_TYPES = (114, 3802)  # PostgreSQL's json and jsonb, which psycopg hands out as objects
@@ -36,10 +39,13 @@ def without_password(name: str) -> str:
     Works on what is no valid URL too.
     """
     if not is_sql_url(name):
-        return CREDENTIALS.sub(r"\1@", name) if "@" in name and "//" in name else name
-    start, _, parameters = CREDENTIALS.sub(r"\1@", name).partition("?")
-    shown = [part for part in parameters.split("&") if part.partition("=")[0] in SHOWN_PARAMETERS]
-    return f"{start}?{'&'.join(shown)}" if shown else start
+        return CREDENTIALS.sub(r"\1@", name)
+    match = WITH_USER.fullmatch(name) or WITHOUT_USER.fullmatch(name)
+    if match is None:  # where the password ends can't be told
+        return re.sub(rf"({SCHEME}[^:/@?]*).*", r"\1:…", name, flags=re.DOTALL)
+    start, rest, parameters = match.groups()
+    shown = [part for part in (parameters or "").split("&") if part.partition("=")[0] in SHOWN_PARAMETERS]
+    return f"{start}{rest}{'?' if shown else ''}{'&'.join(shown)}"
 
 
 def read_sql(url: str, query: str | None) -> tuple[tuple[str, ...] | None, Iterator[SourceRow]]:
@@ -66,7 +72,7 @@ def read_sql(url: str, query: str | None) -> tuple[tuple[str, ...] | None, Itera
         opening.enter_context(sql_errors(name, parsed))
         engine = sqlalchemy.create_engine(parsed, poolclass=sqlalchemy.NullPool, connect_args=connect_arguments(parsed))
         connection = opening.enter_context(engine.connect())
-        tolerate_bad_text(connection)
+        prepare(connection)
         result = connection.execution_options(
             stream_results=True, yield_per=FETCHED_ROWS, no_parameters=True
         ).exec_driver_sql(query.strip().rstrip(";"))
@@ -139,11 +145,15 @@ def secrets_of(url: URL) -> list[str]:
     return [str(value) for key, value in url.query.items() if key not in SHOWN_PARAMETERS and len(str(value)) > 3]
 
 
-def tolerate_bad_text(connection: Connection) -> None:
-    """Has SQLite hand out text that is no UTF-8 as bytes, where it would break off."""
+def prepare(connection: Connection) -> None:
+    """Sees to it that nothing can be written, and that SQLite hands out text that is no UTF-8 as bytes, where it would
+    break off."""
     if connection.dialect.name == "sqlite":
         driver: Any = connection.connection.driver_connection
         driver.text_factory = text_or_bytes
+        driver.execute("PRAGMA query_only = ON")
+    elif connection.dialect.name == "postgresql":
+        connection.execution_options(postgresql_readonly=True)
 
 
 def text_or_bytes(content: bytes) -> str | bytes:

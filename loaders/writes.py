@@ -20,8 +20,8 @@ class Write:
 
     `body` is one JSON object in one line: the whole document for index, the whole update object (`{"script": …}` or
     `{"doc": …}`) for update, nothing for delete. With a `version` the engine takes an index or delete only where it
-    holds no higher version of the SKU; writes of equal version must be equal in content. With `seen_at`, the _seq_no and
-    _primary_term at which a product was looked at, it takes it only where nobody wrote the product since.
+    holds no higher version of the SKU; writes of equal version must be equal in content. With `seen_at`, the _seq_no
+    and _primary_term at which a product was looked at, it takes it only where nobody wrote the product since.
     """
 
     action: Literal["index", "delete", "update"]

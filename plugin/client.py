@@ -8,11 +8,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .config import Settings
-from .errors import EngineError, EngineUnreachable
+from .errors import EngineBusy, EngineError, EngineUnreachable
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
     from opensearchpy.exceptions import TransportError
+
+
+BUSY = (429, 502, 503, 504)
 
 
 def connect(settings: Settings) -> OpenSearch:
@@ -39,7 +42,7 @@ def engine_errors(doing: str) -> Iterator[None]:
     """Turns what opensearch-py raises into one line: "`doing` failed: …".
 
     Raises:
-        EngineUnreachable: nothing answers, or not in time.
+        EngineUnreachable: nothing answers, or not in time. EngineBusy: it refuses for now.
         EngineError: the engine refused.
     """
     from opensearchpy import exceptions
@@ -68,7 +71,8 @@ def engine_errors(doing: str) -> Iterator[None]:
             ) from None
         raise EngineError(f"{doing}: this user may not do that ({reason(error)})") from None
     except exceptions.TransportError as error:
-        raise EngineError(f"{doing}: {reason(error)}") from None
+        kind = EngineBusy if error.status_code in BUSY else EngineError
+        raise kind(f"{doing}: {reason(error)}") from None
     except (exceptions.SerializationError, exceptions.OpenSearchException) as error:
         raise EngineError(f"{doing}: what answers is not OpenSearch ({first_line(error)}); check engine_url") from None
 

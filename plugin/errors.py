@@ -7,7 +7,8 @@ ProdsimError            exit code 1
 ├── NotFound            4   no such SKU, index, alias, profile
 ├── CatalogError        1   a source that can't be read, or a row set that can't be loaded
 ├── EngineError         1   OpenSearch refuses, is the wrong one, or is in a state that needs a person
-│   └── EngineUnreachable
+│   ├── EngineUnreachable
+│   └── EngineBusy
 ├── EmbedderError       1   the embedder refuses or answers nonsense
 │   ├── EmbedderUnreachable
 │   └── EmbedderNotReady
@@ -65,6 +66,10 @@ class EngineError(ProdsimError):
 
 class EngineUnreachable(EngineError):
     pass
+
+
+class EngineBusy(EngineError):
+    """It refuses for now (429, 502, 503, 504): the same call may go through later."""
 
 
 class EmbedderError(ProdsimError):

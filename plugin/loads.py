@@ -18,6 +18,7 @@ from prodsim.loaders.rejects import RejectsFile
 from prodsim.loaders.removal import remove_missing
 from prodsim.loaders.request import Request
 from prodsim.loaders.target import last_writes
+from prodsim.loaders.waiting import Waiting
 from prodsim.loaders.writer import BulkWriter
 
 from . import indexes
@@ -82,7 +83,8 @@ def load(shop: Shop, request: Request, progress: Progress, say: Say) -> Outcome:
                 with writer_for(shop, request, serving.name, say) as writer:
                     removed = remove_missing(target, checkpoint, writer, request.options.max_delete_share)
                 account = replace(account, removed=removed)
-            indexes.count_products(shop.client, serving.name)  # refreshes: what was loaded is found from here on
+            waiting = Waiting(request.options.patience_s, say)
+            waiting.outlast(lambda: indexes.count_products(shop.client, serving.name))  # refreshes: all is found now
             return ended(request, checkpoint, rejects, Outcome(serving.name, None, account))
 
 
@@ -115,7 +117,7 @@ def rebuild(shop: Shop, request: Request, replaces: str | None, progress: Progre
                 )
                 with writer_for(shop, request, run.index, say) as writer:
                     remove_missing(target, checkpoint, writer, most_share=1)
-                open_checked(shop, run.index, account)
+                Waiting(request.options.patience_s, say).outlast(lambda: open_checked(shop, run.index, account))
             except CatalogError:
                 checkpoint.finish()
                 indexes.delete_index(shop.client, run.index)

@@ -139,8 +139,8 @@ class _Shop:
         self.embedder = EmbedderClient(settings.embedder_url)
 
     def __enter__(self) -> Shop:
-        from prodsim.plugin.shop import Shop, embedder_model
         from prodsim.plugin.client import connect
+        from prodsim.plugin.shop import Shop, embedder_model
 
         self.client = connect(self.settings)
         return Shop(self.client, self.settings, self.embedder, embedder_model(self.embedder, self.settings))

@@ -28,6 +28,7 @@ class EmbedderProxy:
     def __init__(self, target_url: str) -> None:
         self.target = httpx.Client(base_url=target_url, timeout=120)
         self.mode = "pass"
+        self.delay_s = 0.0
         self.texts: list[str] = []
         self.lock = threading.Lock()
         proxy = self
@@ -89,6 +90,7 @@ class EmbedderProxy:
         return answer.status_code, {"content-type": answer.headers["content-type"]}, answer.content
 
     def embed(self, path: str, content: bytes) -> Answer | None:
+        time.sleep(self.delay_s)
         match self.mode:
             case "refuse":
                 return None

@@ -20,7 +20,7 @@ from prodsim.mappings.text import embedding_text
 from prodsim.plugin.client import connect
 from prodsim.plugin.config import Settings, default_home, load_settings
 from prodsim.plugin.engine import start_engine, stop_engine
-from prodsim.plugin.errors import ExitCode
+from prodsim.plugin.errors import CatalogError, ExitCode
 from prodsim.plugin.indexes import product_indexes
 from tests.chaos.shop_export import Export, check_nothing_lost, write_export
 from tests.embedder_proxy import EmbedderProxy
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from prodsim.plugin.engine import Engine
 
 WHOLE = os.environ.get("CHAOS") == "whole"
-ROWS = 2000 if WHOLE else 700
+ROWS = 3000 if WHOLE else 1500
 KILLS = 20 if WHOLE else 4
 STOPPED_S = 30 if WHOLE else 8
 PORT = 19460
@@ -61,6 +61,7 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Export:
 @pytest.fixture
 def embedder(embedder_url: str) -> Iterator[EmbedderProxy]:
     with EmbedderProxy(embedder_url) as proxy:
+        proxy.delay_s = 0.3  # so that a load takes long enough for something to happen to it
         yield proxy
 
 
@@ -106,8 +107,12 @@ class Load:
     def rows_done(self) -> int:
         if not self.checkpoint.exists():
             return 0
-        checkpoint = Checkpoint.reopen(self.checkpoint)
-        assert checkpoint is not None
+        try:
+            checkpoint = Checkpoint.reopen(self.checkpoint)
+        except CatalogError:  # it is being made
+            return 0
+        if checkpoint is None:
+            return 0
         with checkpoint:
             return checkpoint.account.read
 

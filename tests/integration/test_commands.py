@@ -21,8 +21,8 @@ from tests.documented_runs import DEFAULT_EMBEDDER, DEFAULT_ENGINE, matches, rep
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-    from prodsim.plugin.shop import Shop
     from prodsim.plugin.config import Settings
+    from prodsim.plugin.shop import Shop
 
 Admin = Callable[..., tuple[int, str, str]]
 PRODUCTS = [

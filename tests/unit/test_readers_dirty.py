@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -204,7 +205,7 @@ def test_any_bytes_in_any_pack_are_rows_or_refused_in_one_line(
     line = {"csv": b"sku,title\n", "json": b'[{"sku": "1"},', "ndjson": b'{"sku": 1}\n', "yaml": b"- sku: 1\n"}
     body = content.draw(st.binary(max_size=80))
     start = content.draw(st.sampled_from([b"", line.get(format, b"PAR1")]))
-    pack = content.draw(st.sampled_from([bytes, gzip.compress, zstandard.compress]))
+    pack: Callable[[bytes], bytes] = content.draw(st.sampled_from([bytes, gzip.compress, zstandard.compress]))
     path = tmp_path_factory.getbasetemp() / "any"
     path.write_bytes(pack(start + body))
     first, second = (outcome(path, format) for _ in range(2))

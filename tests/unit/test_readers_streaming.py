@@ -8,6 +8,7 @@ import json
 import sqlite3
 import tracemalloc
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,13 @@ import zstandard
 
 from prodsim.loaders.readers import ReadOptions, Source, read_rows, size_bytes
 
-FEW = {"yaml": 400, "db": 3_000, "parquet": 10_000}
+FEW = {"yaml": 800, "db": 3_000, "parquet": 10_000}
 
 
 def products(rows: int) -> Iterator[dict[str, object]]:
     for number in range(rows):
-        yield {"sku": f"A{number}", "title": f"Grüner Tee {number}, " + "x" * 200, "price": number / 100}
+        noise = "".join(sha256(f"{number} {part}".encode()).hexdigest() for part in range(3))
+        yield {"sku": f"A{number}", "title": f"Grüner Tee {number}, {noise}", "price": number / 100}
 
 
 def write_products(path: Path, kind: str, rows: int) -> Path:
