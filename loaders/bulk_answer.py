@@ -48,6 +48,7 @@ NOT_OPENSEARCH = Verdict("again", "no_answer", "what answers is not OpenSearch",
 # Of the blocks that the engine can be under (ClusterBlockException), this is the disk's: 429 from 2.0 on, 403 before.
 DISK_BLOCK = "disk usage exceeded flood-stage watermark"
 NO_SPACE = "No space left on device"
+NOT_THERE = "but no document was found"  # a conflict with the _seq_no of a document that is not there any more
 NO_INDEX = frozenset({"index_not_found_exception", "invalid_index_name_exception"})
 WHOLE_INDEX = frozenset({"index_closed_exception", "security_exception"})
 # The shard or node is on its way down or up, whatever status the engine gives that.
@@ -124,8 +125,6 @@ def judge_error(status: int, error: Mapping[str, Any], write: Write | None = Non
             return Verdict("again", code, message, "busy")
         case _, "document_missing_exception":
             return Verdict("missing", code, message)
-        case _, "circuit_breaking_exception" if error.get("durability") == "PERMANENT":
-            return Verdict("smaller", code, message)
         case _, "cluster_block_exception" if status not in (429, 503):
             return Verdict("stop", code, message)
         case 429, _:
@@ -137,7 +136,7 @@ def judge_error(status: int, error: Mapping[str, Any], write: Write | None = Non
         case _ if code in WHOLE_INDEX or status in (401, 403):
             return Verdict("stop", code, message)
         case 413, _:
-            return Verdict("smaller", "too_large", message)
+            return Verdict("smaller", "too_large", "no request may be so large (HTTP 413)")
         case _ if write is None:
             spoilt = code in ONE_SPOILS_ALL or message.startswith("Malformed action/metadata line")
             return Verdict("smaller" if spoilt else "stop", code, message)

@@ -15,8 +15,9 @@ from prodsim.plugin.errors import CatalogError
 from .dialect import SEPARATOR_LINE, Dialect, detect_dialect
 from .encoding import UNDECODED, Encoding, open_utf8, readable, undecoded_problem
 from .items import TEXT_LIMIT
-from .source import ROW_LIMIT_BYTES, Input, LongLine, SourceRow, after_any_line_end, line_blocks
+from .source import ROW_LIMIT_BYTES, Input, LongLine, SourceRow, after_any_line_end, line_blocks, named_twice
 
+OTHER_ENDS = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 LIMIT = f"{ROW_LIMIT_BYTES >> 20} MiB"
 
 
@@ -32,7 +33,7 @@ class Block:
 
     def lines(self) -> list[str]:
         if not self._lines:
-            self._lines = list(io.StringIO(self.text, newline=""))
+            self._lines = list(split_lines(self.text))
         return self._lines
 
 
@@ -84,7 +85,7 @@ class Lines:
             if block.end > line:
                 yield islice(block.lines(), max(0, line - block.first), None)
         while (read := self._read_block()) is not None:
-            yield io.StringIO(read.text, newline="")
+            yield split_lines(read.text)
 
     def _read_block(self) -> Block | None:
         while self._kept and self._kept[0].end <= self.record_line:
@@ -108,6 +109,13 @@ class Lines:
         self._next_line = block.end
         self._kept.append(block)
         return block
+
+
+def split_lines(text: str) -> Iterable[str]:
+    """The lines with their ends: LF, CR LF or CR, and no others."""
+    if any(end in text for end in OTHER_ENDS):
+        return io.StringIO(text, newline="")
+    return text.splitlines(keepends=True)  # faster, but ends lines at OTHER_ENDS too
 
 
 def count_lines(text: str) -> int:
@@ -238,7 +246,5 @@ def find_header(name: str, lines: Lines, dialect: Dialect, line: int) -> tuple[t
 def check_header(place: str, header: tuple[str, ...]) -> None:
     if UNDECODED.search(text := " ".join(header)):
         raise CatalogError(f"{place} should name the columns, but holds {readable(text)!r}: save the file as UTF-8")
-    twice = sorted({column for column in header if column and header.count(column) > 1})
-    if twice:
-        names = ", ".join(map(repr, twice))
-        raise CatalogError(f"{place} names a column twice ({names}): rename or remove one of them")
+    if twice := named_twice(filter(None, header)):
+        raise CatalogError(f"{place} names a column twice ({twice}): rename or remove one of them")

@@ -92,7 +92,6 @@ class JsonText:
         return value
 
     def _composite(self) -> bytes | TooLong:
-        line = self._line()
         open_brackets = bytearray()
         position = self._at
         while True:
@@ -101,9 +100,9 @@ class JsonText:
                 position = (match.start() if match else len(self._buffer)) - self._at
                 held = len(self._buffer) - self._at
                 if held > ROW_LIMIT_BYTES:
-                    return self._skip(open_brackets, position + self._at, line)
+                    return self._skip(open_brackets, position + self._at, self._line())
                 if not self._more(max(BLOCK_BYTES, min(held, ROW_LIMIT_BYTES - held))):  # to search no byte often
-                    raise CatalogError(f"{self._name} is cut off: what starts at line {line} has no end")
+                    raise CatalogError(f"{self._name} is cut off: what starts at line {self._line()} has no end")
                 position += self._at
                 continue
             position = match.end()

@@ -32,7 +32,7 @@ def read_ndjson(source: Input, encoding: Encoding) -> Iterator[SourceRow]:
                 continue
             for line in block.removesuffix(b"\n").split(b"\n"):
                 number += 1
-                if (row := read_value(number, line, encoding.name)) is not None:
+                if line and (row := read_value(number, line, encoding.name)) is not None:
                     yield row
 
 

@@ -12,7 +12,7 @@ from prodsim.plugin.errors import CatalogError
 
 from .items import TEXT_LIMIT
 from .plain import plain_row, plain_value
-from .source import BUFFER_BYTES, ROW_LIMIT_BYTES, Input, SourceRow
+from .source import BUFFER_BYTES, ROW_LIMIT_BYTES, Input, SourceRow, named_twice
 
 BATCH_ROWS = 1_000
 MAGIC = b"PAR1"
@@ -48,10 +48,8 @@ def read_parquet(source: Input) -> tuple[tuple[str, ...] | None, Iterator[Source
                 shutil.copyfileobj(unpacked, file, BUFFER_BYTES)
             size = file.tell()
         content = parquet.ParquetFile(file, buffer_size=BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True)
-        names = content.schema_arrow.names
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            listed = ", ".join(map(repr, twice))
-            raise CatalogError(f"{source.name} names a column twice ({listed}): rename or remove one of them")
+        if twice := named_twice(content.schema_arrow.names):
+            raise CatalogError(f"{source.name} names a column twice ({twice}): rename or remove one of them")
         progress = Progress(content.metadata.num_rows, source.position_bytes if not bare else size)
         rows = rows_of(content, progress, opening.pop_all())
     return header_of(content.schema_arrow), rows, progress.bytes_done

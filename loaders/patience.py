@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from prodsim.plugin.errors import EngineError, EngineUnreachable
 
-from .bulk_answer import Verdict
+from .bulk_answer import Trouble, Verdict
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
@@ -36,7 +36,7 @@ class Patience:
         self._lock = threading.Lock()
         self._progress_at = time.monotonic()
         self._waiting_since: float | None = None
-        self._said: tuple[str, float] | None = None
+        self._said_at: dict[Trouble, float] = {}
         self._stopped = threading.Event()
         self._pause = pause or self._stopped.wait
 
@@ -56,8 +56,8 @@ class Patience:
             waited_s = now - self._waiting_since
             self.waited_s += waited_s
             self._waiting_since = None
-            if self._said:
-                self._said = None
+            if self._said_at:
+                self._said_at.clear()
                 self._say(f"{self.index}: OpenSearch takes writes again, after {in_words(waited_s)}")
 
     def failed(self, verdict: Verdict, began: float) -> None:
@@ -71,9 +71,9 @@ class Patience:
                 self._waiting_since = max(began, self._progress_at)
             if now - self._waiting_since < SAY_AFTER_S and verdict.trouble != "disk":
                 return
-            if self._said and self._said[0] == verdict.trouble and now - self._said[1] < SAY_AGAIN_AFTER_S:
+            if now - self._said_at.get(verdict.trouble, -SAY_AGAIN_AFTER_S) < SAY_AGAIN_AFTER_S:
                 return
-            self._said = (verdict.trouble, now)
+            self._said_at[verdict.trouble] = now
             waited = in_words(now - self._waiting_since)
             self._say(
                 f"{self.index}: {explained(verdict)}. Waiting for {waited} now, and for up to "

@@ -7,7 +7,8 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from gzip import BadGzipFile
 from pathlib import Path
@@ -36,6 +37,11 @@ class SourceRow(NamedTuple):
     values: dict[str, object]
     problem: str | None = None
     text: str | None = None
+
+
+def named_twice(columns: Iterable[str]) -> str:
+    """The columns that are named more than once, as messages show them; "" where none is."""
+    return ", ".join(repr(name) for name, times in sorted(Counter(columns).items()) if times > 1)
 
 
 class CountedBytes(io.RawIOBase):

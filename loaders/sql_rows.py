@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from prodsim.plugin.errors import CatalogError, UsageError
 
 from .plain import PLAIN, plain_value
-from .source import ROW_LIMIT_BYTES, SourceRow
+from .source import ROW_LIMIT_BYTES, SourceRow, named_twice
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -80,9 +80,8 @@ def read_sql(url: str, query: str | None) -> tuple[tuple[str, ...] | None, Itera
         if not result.returns_rows:
             raise CatalogError(f"{name}: the query returns no rows, it has to be a SELECT")
         names = tuple(result.keys())
-        if twice := sorted({column for column in names if names.count(column) > 1}):
-            listed = ", ".join(map(repr, twice))
-            raise CatalogError(f"{name}: the query names a column twice ({listed}): rename one of them with AS")
+        if twice := named_twice(names):
+            raise CatalogError(f"{name}: the query names a column twice ({twice}): rename one of them with AS")
         header = None if has_objects(result) else names
         rows = rows_of(result, names, opening.pop_all())
     return header, rows

@@ -8,16 +8,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
 from prodsim.plugin.errors import EngineError
 
-from .bulk_answer import NOT_OPENSEARCH, Verdict, judge_answer, judge_exception
+from .bulk_answer import NOT_OPENSEARCH, NOT_THERE, Verdict, judge_answer, judge_exception
 from .bulk_request import connections_like, post_bulk, request_body, size_bytes
 from .pacing import MIB, BytesInFlight, RequestSize
 from .patience import Patience, Tries
@@ -27,13 +26,11 @@ from .writes import Done, UnwritableDocument, Write, index_write
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-__all__ = ["BulkWriter", "Done", "Statistics", "UnwritableDocument", "Write", "index_write", "write_products"]
+__all__ = ["BulkWriter", "Done", "Statistics", "UnwritableDocument", "Write", "index_write"]
 
 MAX_BYTES_IN_FLIGHT = 32 * MIB
 GIVE_UP_AFTER_S = 600.0
 A_FEW_TIMES = 5
-TOO_LARGE = ("too_large", "circuit_breaking_exception")
-BATCH_DOCUMENTS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +171,12 @@ class BulkWriter:
                 return None
             case "again_a_few_times" if item.failures < A_FEW_TIMES:
                 return None
-            case "missing" if item.write.action == "delete" and item.uncertain:
+            case "missing" | "superseded" if item.uncertain and is_gone(item.write, verdict):
                 return Done(item.write.sku, "written")  # by the try whose answer was lost, or by someone else
             case "written" | "superseded" | "missing" as status:
                 return Done(item.write.sku, status, verdict.code, verdict.message)
         message = verdict.message
-        if verdict.code in TOO_LARGE:
+        if verdict.code == "too_large":
             message = f"its {size_bytes(item.write):,} bytes are too many, even alone: {message}"
         return Done(item.write.sku, "refused", verdict.code, message)
 
@@ -209,8 +206,8 @@ class BulkWriter:
         return verdicts
 
     def _pace(self, verdicts: Sequence[Verdict], body_bytes: int, took_s: float) -> None:
-        if any(verdict.trouble == "busy" and verdict.fate == "again" for verdict in verdicts):
-            self._size.overloaded()
+        if any(verdict.trouble == "busy" for verdict in verdicts) or verdicts[0].code == "no_connection":
+            self._size.overloaded()  # a proxy may close the connection instead of answering 413
         elif verdicts[0].code == "too_large":
             self._size.refused(body_bytes)
         elif verdicts[0].trouble == "":
@@ -236,35 +233,11 @@ def cut(items: list[Item], limit_bytes: int) -> tuple[list[Item], list[Item]]:
     return items, []
 
 
+def is_gone(write: Write, verdict: Verdict) -> bool:
+    """Whether a delete had nothing to delete."""
+    return write.action == "delete" and (verdict.fate == "missing" or NOT_THERE in verdict.message)
+
+
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
     """The one that is waited for the longest."""
     return max(verdicts, key=lambda verdict: ("", "busy", "away", "disk").index(verdict.trouble))
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A document that the engine will never take, and why in its words."""
-
-    sku: str
-    code: str
-    message: str
-
-
-def write_products(client: OpenSearch, index: str, documents: Iterable[Mapping[str, Any]]) -> Iterator[Refusal]:
-    """Indexes complete product documents by SKU and yields those that are refused.
-
-    Raises:
-        EngineUnreachable, EngineError: as `BulkWriter.write`.
-    """
-    with BulkWriter(client, index) as writer:
-        remaining = iter(documents)
-        while batch := list(islice(remaining, BATCH_DOCUMENTS)):
-            writes: list[Write] = []
-            for document in batch:
-                try:
-                    writes.append(index_write(document, None))
-                except UnwritableDocument as error:
-                    yield Refusal(document["sku"], error.code, str(error))
-            for done in writer.write(writes):
-                if done.status == "refused":
-                    yield Refusal(done.sku, done.code, done.message)

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from prodsim.plugin.engine import Engine
 
 WHOLE = os.environ.get("CHAOS") == "whole"
-ROWS = 3000 if WHOLE else 1500
-KILLS = 20 if WHOLE else 4
+ROWS = 3000 if WHOLE else 1000
+KILLS = 20 if WHOLE else 3
 STOPPED_S = 30 if WHOLE else 8
 PORT = 19460
 

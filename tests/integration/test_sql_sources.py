@@ -63,12 +63,10 @@ def server() -> Iterator[str]:
             shutil.chown(folder, USER, USER)
             shutil.chown(folder / "password", USER, USER)
         port = free_port()
-        made = f"{programs}/initdb --pgdata data --username shop --auth scram-sha-256 --pwfile password --encoding UTF8"
+        made = f"{programs}/initdb -D data -U shop --auth scram-sha-256 --pwfile password --encoding UTF8 --locale C"
         settings = f"-c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
         started = f"{programs}/postgres -D data -p {port} {settings}"
-        subprocess.run(
-            f"{made} --locale C".split(), check=True, capture_output=True, cwd=folder, user=owner, group=owner
-        )
+        subprocess.run(made.split(), check=True, capture_output=True, cwd=folder, user=owner, group=owner)
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(started.split(), stdout=log, stderr=log, cwd=folder, user=owner, group=owner)
         wait_until_up(process, port, folder / "log")

@@ -289,18 +289,20 @@ class LossyProxy(TcpProxy):
 
 def test_writes_whose_answer_was_lost_come_out_as_written(client: OpenSearch, index: str, engine_url: str) -> None:
     with LossyProxy(engine_url) as proxy, BulkWriter(connected(proxy.url), index) as writer:
-        writer.write([index_write({"sku": sku}, 1) for sku in ("a", "b")])
+        writer.write([index_write({"sku": sku}, 1) for sku in ("a", "b", "d")])
+        seen = client.get(index=index, id="d")
         for write in (
             index_write({"sku": "a", "price": 2}, 2),
             Write("delete", "b", version=2),
             index_write({"sku": "c"}, None),
             Write("update", "a", b'{"doc":{"price":3}}'),
+            Write("delete", "d", seen_at=(seen["_seq_no"], seen["_primary_term"])),
         ):
             proxy.lose = 2
             done = writer.write([write])
             assert statuses(done) == ["written"]
             assert proxy.lose == 0
-        assert writer.statistics.retries == 8
+        assert writer.statistics.retries == 10
     assert {sku: product.get("price") for sku, product in stored(client, index).items()} == {"a": 3, "c": None}
 
 
@@ -471,7 +473,7 @@ def test_a_document_that_is_refused_for_its_size_says_so(small_client: OpenSearc
     with BulkWriter(small_client, index) as writer:
         [done] = writer.write([index_write({"sku": "huge", "text": "x" * 1_100_000}, 10)])
     assert (done.status, done.code) == ("refused", "too_large")
-    assert "its 1,100,127 bytes are too many, even alone" in done.message
+    assert "its 1,100,124 bytes are too many, even alone: no request may be so large (HTTP 413)" in done.message
 
 
 def test_an_engine_that_is_killed_and_started_again_is_waited_for(
@@ -479,7 +481,7 @@ def test_an_engine_that_is_killed_and_started_again_is_waited_for(
 ) -> None:
     writes = documents()
     said: list[str] = []
-    with BulkWriter(connected(small_engine.url), index, say=said.append) as writer:
+    with BulkWriter(connected(small_engine.url), index, say=said.append, give_up_after_s=300) as writer:
         done = writer.write(writes[:100])
 
         def restart() -> None:

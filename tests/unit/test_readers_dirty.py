@@ -197,6 +197,9 @@ def test_a_file_that_can_not_be_read_is_refused_with_its_reason(tmp_path: Path, 
     assert "\n" not in str(caught.value)
 
 
+PACKS: list[Callable[[bytes], bytes]] = [bytes, gzip.compress, zstandard.compress]
+
+
 @pytest.mark.parametrize("format", FORMATS)
 @given(content=st.data())
 def test_any_bytes_in_any_pack_are_rows_or_refused_in_one_line(
@@ -205,7 +208,7 @@ def test_any_bytes_in_any_pack_are_rows_or_refused_in_one_line(
     line = {"csv": b"sku,title\n", "json": b'[{"sku": "1"},', "ndjson": b'{"sku": 1}\n', "yaml": b"- sku: 1\n"}
     body = content.draw(st.binary(max_size=80))
     start = content.draw(st.sampled_from([b"", line.get(format, b"PAR1")]))
-    pack: Callable[[bytes], bytes] = content.draw(st.sampled_from([bytes, gzip.compress, zstandard.compress]))
+    pack = content.draw(st.sampled_from(PACKS))
     path = tmp_path_factory.getbasetemp() / "any"
     path.write_bytes(pack(start + body))
     first, second = (outcome(path, format) for _ in range(2))

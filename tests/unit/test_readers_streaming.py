@@ -17,7 +17,7 @@ import zstandard
 
 from prodsim.loaders.readers import ReadOptions, Source, read_rows, size_bytes
 
-FEW = {"yaml": 800, "db": 3_000, "parquet": 10_000}
+FEW = {"yaml": 500}
 
 
 def products(rows: int) -> Iterator[dict[str, object]]:
@@ -51,7 +51,7 @@ def write_products(path: Path, kind: str, rows: int) -> Path:
             pyarrow = pytest.importorskip("pyarrow")
             pyarrow.parquet = pytest.importorskip("pyarrow.parquet")
             table = pyarrow.Table.from_pylist(list(products(rows)))
-            pyarrow.parquet.write_table(table, path, row_group_size=5_000, use_dictionary=False)
+            pyarrow.parquet.write_table(table, path, row_group_size=2_500, use_dictionary=False)
         case "db":
             pytest.importorskip("sqlalchemy")
             with sqlite3.connect(path) as database:
@@ -80,7 +80,7 @@ def peak_bytes(path: Path, kind: str, rows: int) -> int:
 
 @pytest.mark.parametrize("kind", ["csv", "cp1252", "ndjson", "ndjson.gz", "ndjson.zst", "json", "yaml", "db"])
 def test_ten_times_the_rows_take_no_more_memory(tmp_path: Path, kind: str) -> None:
-    few = FEW.get(kind, 3_000)
+    few = FEW.get(kind, 1_500)
     peak_bytes(tmp_path / "warm", kind, few)  # caches and imports
     small, large = peak_bytes(tmp_path / "small", kind, few), peak_bytes(tmp_path / "large", kind, 10 * few)
     assert large < 1.2 * small + 100_000
@@ -90,7 +90,7 @@ def test_ten_times_the_rows_of_parquet_take_no_more_memory(tmp_path: Path) -> No
     pyarrow = pytest.importorskip("pyarrow")
     pool = pyarrow.default_memory_pool()
     peaks = []
-    for rows in (10_000, 100_000):
+    for rows in (5_000, 50_000):
         path = write_products(tmp_path / f"{rows}.parquet", "parquet", rows)
         before, peak = pool.bytes_allocated(), 0
         for number, _ in enumerate(read_rows(path)):

@@ -45,7 +45,7 @@ FLOOD = block(
         (INDEX, {"status": 400, "error": error("strict_dynamic_mapping_exception")}, "refused"),
         (INDEX, {"status": 429, "error": error("rejected_execution_exception")}, "again"),
         (INDEX, {"status": 429, "error": error("circuit_breaking_exception", durability="TRANSIENT")}, "again"),
-        (INDEX, {"status": 429, "error": error("circuit_breaking_exception", durability="PERMANENT")}, "smaller"),
+        (INDEX, {"status": 429, "error": error("circuit_breaking_exception", durability="PERMANENT")}, "again"),
         (INDEX, {"status": 503, "error": error("unavailable_shards_exception")}, "again"),
         (INDEX, {"status": 503, "error": error("process_cluster_event_timeout_exception")}, "again"),
         (INDEX, {"status": 500, "error": error("node_closed_exception")}, "again"),
