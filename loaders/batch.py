@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from .checkpoint import Duplicate
-from .problem import Problem
-from .product import Product
-from .source import SourceRow
+from .preparing.problem import Problem
+from .preparing.product import Product
+from .reading.source import SourceRow
 
 BATCH_ROWS = 256
 BATCH_CHARACTERS = 8_000_000

@@ -10,12 +10,12 @@ from prodsim.plugin.client import engine_errors
 from prodsim.plugin.errors import EmbedderError, EngineError
 
 from .account import Account
+from .bulk.writer import BulkWriter, index_write
 from .checkpoint import new_version
 from .embedding import complete
 from .load import Progress, Report
 from .target import Target
 from .waiting import Waiting
-from .writer import BulkWriter, index_write
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch

@@ -12,11 +12,11 @@ from prodsim.plugin.errors import EmbedderError
 
 from .account import Outcome
 from .batch import Prepared, Reject
+from .bulk.writer import BulkWriter, UnwritableDocument, Write, index_write
 from .embedding import complete, digest_of
-from .problem import Problem
+from .preparing.problem import Problem
 from .target import Target, same_product, stored_products, stored_vectors, vector_fits
 from .waiting import Waiting
-from .writer import BulkWriter, UnwritableDocument, Write, index_write
 
 Mode = Literal["upsert", "full", "update", "delete"]
 

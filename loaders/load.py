@@ -12,15 +12,15 @@ from prodsim.plugin.errors import CatalogError
 
 from .account import Account
 from .batch import BATCH_ROWS, Batch, Row, in_batches, prepared
-from .catalog import Catalog, checked_rows
-from .catalog_spec import FieldSpec
+from .bulk.writer import BulkWriter
 from .checkpoint import Checkpoint, Settled
 from .journey import TRAVEL, UPDATABLE, Arrived, Mode, Road
-from .readers import Source
+from .preparing.catalog import Catalog, checked_rows
+from .preparing.catalog_spec import FieldSpec
+from .reading.readers import Source
 from .rejects import RejectsFile
 from .target import Target
 from .waiting import Waiting
-from .writer import BulkWriter
 
 __all__ = ["Account", "Limit", "Options", "Report", "Target", "load_rows"]
 

@@ -18,8 +18,8 @@ import orjson
 
 from prodsim.plugin.errors import CatalogError
 
-from .problem import Problem
-from .source import SourceRow
+from .preparing.problem import Problem
+from .reading.source import SourceRow
 
 VALUES_LIMIT = 10_000  # values of one row that are written: YAML's references can make a small file stand for billions
 DEPTH_LIMIT = 50

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from prodsim.plugin.errors import CatalogError
 
+from .bulk.writer import BulkWriter, Write
 from .checkpoint import Checkpoint
 from .target import Target, count_of, skus_untouched_since
-from .writer import BulkWriter, Write
 
 
 def remove_missing(target: Target, checkpoint: Checkpoint, writer: BulkWriter, most_share: float) -> int:

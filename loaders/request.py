@@ -9,9 +9,9 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
-from .catalog import Catalog
 from .load import Options
-from .readers import ReadOptions, Source, fingerprint, open_sources, size_bytes, sources_of
+from .preparing.catalog import Catalog
+from .reading.readers import ReadOptions, Source, fingerprint, open_sources, size_bytes, sources_of
 from .rejects import read_rejects
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from .catalog import Catalog, checked_rows
 from .load import Options, catalog_for
-from .product import Product
-from .readers import Source
+from .preparing.catalog import Catalog, checked_rows
+from .preparing.product import Product
+from .reading.readers import Source
 
 SHOWN_PROBLEMS = 10
 

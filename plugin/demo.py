@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from prodsim.embedder import local as local_embedder
 from prodsim.embedder.client import EmbedderClient
 from prodsim.embedder.settings import port_in, server_settings
-from prodsim.loaders.catalog import load_catalog
+from prodsim.loaders.preparing.catalog import load_catalog
 from prodsim.loaders.request import Request
 from prodsim.mappings.profile import default_profile
 

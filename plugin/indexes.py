@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from prodsim.loaders.write_alias import write_alias
+from prodsim.loaders.bulk.write_alias import write_alias
 from prodsim.mappings.bundle import PREFIX, TextModel
 
 from .client import engine_errors

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from prodsim.loaders.account import Account
+from prodsim.loaders.bulk.writer import BulkWriter
 from prodsim.loaders.checkpoint import Checkpoint, Duplicate, Run, new_version
 from prodsim.loaders.load import Progress, load_rows
 from prodsim.loaders.rejects import RejectsFile
@@ -19,7 +20,6 @@ from prodsim.loaders.removal import remove_missing
 from prodsim.loaders.request import Request
 from prodsim.loaders.target import last_writes
 from prodsim.loaders.waiting import Waiting
-from prodsim.loaders.writer import BulkWriter
 
 from . import indexes
 from .building import new_index, open_checked

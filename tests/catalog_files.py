@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prodsim.loaders.catalog import load_catalog
 from prodsim.loaders.load import Report
+from prodsim.loaders.preparing.catalog import load_catalog
 from prodsim.loaders.request import Request
 from prodsim.plugin.loads import load
 

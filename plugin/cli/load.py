@@ -149,8 +149,8 @@ def try_rows(request: Request, json: bool) -> None:
 
 def check_sources(request: Request, sample: int, has_catalog: bool, json: bool) -> None:
     """What is understood of each source, from its first rows."""
-    from prodsim.loaders.catalog_text import suggest_catalog
-    from prodsim.loaders.profile_source import as_row, describe, profile_source
+    from prodsim.loaders.preparing.catalog_text import suggest_catalog
+    from prodsim.loaders.preparing.profile_source import as_row, describe, profile_source
 
     for source in request.sources():
         profile = profile_source(source, request.catalog if has_catalog else None, sample)

@@ -78,8 +78,8 @@ def as_request(
     Raises:
         ConfigError: the catalog.yaml can't be used. CatalogError: the first source can't.
     """
-    from prodsim.loaders.catalog import load_catalog
-    from prodsim.loaders.readers import ReadOptions
+    from prodsim.loaders.preparing.catalog import load_catalog
+    from prodsim.loaders.reading.readers import ReadOptions
     from prodsim.loaders.rejects import default_rejects_path
     from prodsim.loaders.request import Request
 

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from opensearchpy import OpenSearch, helpers
 
-from prodsim.loaders.writer import BulkWriter, index_write
+from prodsim.loaders.bulk.writer import BulkWriter, index_write
 from prodsim.mappings.bundle import TextModel, index_body
 from prodsim.plugin.client import connect
 from prodsim.plugin.config import load_settings
@@ -27,7 +27,7 @@ from prodsim.plugin.indexes import FILLING
 from tests.bench.measure import report, save
 
 if TYPE_CHECKING:
-    from prodsim.loaders.writes import Write
+    from prodsim.loaders.bulk.writes import Write
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 DOCUMENTS = int(os.environ.get("BENCH_DOCUMENTS", "20000"))

@@ -18,9 +18,9 @@ import pytest
 
 from prodsim.embedder import local
 from prodsim.embedder.settings import ServerSettings
-from prodsim.loaders.catalog import load_catalog
-from prodsim.loaders.product import Product
-from prodsim.loaders.readers import read_rows
+from prodsim.loaders.preparing.catalog import load_catalog
+from prodsim.loaders.preparing.product import Product
+from prodsim.loaders.reading.readers import read_rows
 from prodsim.mappings.text import embedding_text
 from tests.bench.measure import report, save
 from tests.catalog_files import load_file

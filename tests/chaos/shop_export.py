@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prodsim.loaders.catalog import load_catalog
 from prodsim.loaders.embedding import digest_of
-from prodsim.loaders.product import Product
-from prodsim.loaders.readers import read_rows
+from prodsim.loaders.preparing.catalog import load_catalog
+from prodsim.loaders.preparing.product import Product
+from prodsim.loaders.reading.readers import read_rows
 from prodsim.loaders.target import same_product
 
 if TYPE_CHECKING:

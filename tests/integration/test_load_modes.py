@@ -11,8 +11,8 @@ import pytest
 
 from prodsim.loaders import checkpoint
 from prodsim.loaders.batch import BATCH_ROWS
-from prodsim.loaders.catalog import load_catalog
 from prodsim.loaders.load import Limit, Options
+from prodsim.loaders.preparing.catalog import load_catalog
 from prodsim.loaders.request import Request
 from prodsim.plugin import indexes, loads
 from prodsim.plugin.errors import CatalogError, NotFound

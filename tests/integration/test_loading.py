@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from prodsim.embedder import local
 from prodsim.embedder.client import EmbedderClient
 from prodsim.embedder.settings import ServerSettings
-from prodsim.loaders.catalog import load_catalog
 from prodsim.loaders.load import Options
+from prodsim.loaders.preparing.catalog import load_catalog
 from prodsim.loaders.request import Request
 from prodsim.mappings.bundle import TextModel, ingest_pipeline
 from prodsim.mappings.text import embedding_text, text_hash

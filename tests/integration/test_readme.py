@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from prodsim.loaders.catalog import load_catalog
+from prodsim.loaders.preparing.catalog import load_catalog
 from prodsim.plugin.cli.main import run
 from prodsim.plugin.config import load_settings
 from tests.conftest import ROOT

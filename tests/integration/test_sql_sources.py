@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import tempfile
 import time
 import tracemalloc
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,8 @@ from urllib.parse import quote
 
 import pytest
 
-from prodsim.loaders.catalog import checked_rows, load_catalog
-from prodsim.loaders.readers import ReadOptions, read_rows
+from prodsim.loaders.preparing.catalog import checked_rows, load_catalog
+from prodsim.loaders.reading.readers import ReadOptions, read_rows
 from prodsim.plugin.errors import CatalogError
 
 psycopg = pytest.importorskip("psycopg")
@@ -201,6 +203,23 @@ def test_a_connection_that_breaks_off_is_said_in_one_line(shop: str) -> None:
         list(source)
     assert str(caught.value).startswith(source.name)
     assert "\n" not in str(caught.value)
+
+
+def test_a_source_that_is_left_early_closes_its_connection_whatever_became_of_it(shop: str) -> None:
+    source = read_rows(shop, options=ReadOptions(query="SELECT sku, pg_backend_pid() AS pid FROM many"))
+    pid = next(source).values["pid"]
+    assert rows_of(shop, f"SELECT pid FROM pg_stat_activity WHERE pid = {pid}")
+    del source
+    gc.collect()
+    time.sleep(0.2)  # the server takes a moment to see it
+    with pytest.raises(CatalogError, match="holds no rows"):
+        rows_of(shop, f"SELECT pid FROM pg_stat_activity WHERE pid = {pid}")
+    source = read_rows(shop, options=ReadOptions(query="SELECT sku, pg_backend_pid() AS pid FROM many"))
+    rows_of(shop, f"SELECT pg_terminate_backend({next(source).values['pid']}) AS done")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del source
+        gc.collect()
 
 
 def test_a_catalog_can_be_checked_from_a_database(shop: str, tmp_path: Path) -> None:

@@ -18,13 +18,14 @@ import orjson
 import pytest
 from opensearchpy import OpenSearch
 
-from prodsim.loaders import patience
-from prodsim.loaders.write_alias import write_alias
-from prodsim.loaders.writer import BulkWriter, Done, Write, index_write
+from prodsim.loaders.bulk import patience
+from prodsim.loaders.bulk.write_alias import write_alias
+from prodsim.loaders.bulk.writer import BulkWriter, Done, Write, index_write
 from prodsim.mappings.bundle import TextModel, index_body
 from prodsim.plugin.client import connect
 from prodsim.plugin.config import default_home, load_settings
 from prodsim.plugin.engine import Engine, list_engines, start_engine, stop_engine
+from prodsim.plugin.engine.ports import is_free
 from prodsim.plugin.errors import EngineError, EngineUnreachable
 from tests.conftest import HEAP
 from tests.tcp_proxy import TcpProxy
@@ -486,7 +487,7 @@ def test_an_engine_that_is_killed_and_started_again_is_waited_for(
 
         def restart() -> None:
             os.kill(small_engine.pid, signal.SIGKILL)
-            wait_for(lambda: [engine.state for engine in list_engines(home, OWN_PORT + slot)] == ["stale pid"], 30)
+            wait_for(lambda: is_free(OWN_PORT + slot), 30)
             start_small(home, slot)
 
         trouble = threading.Timer(0.2, restart)

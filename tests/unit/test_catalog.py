@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodsim.loaders.catalog import Catalog, checked_rows, load_catalog
-from prodsim.loaders.catalog_spec import problems_of
 from prodsim.loaders.closest import closest
-from prodsim.loaders.product import Product, to_product
-from prodsim.loaders.readers import read_rows
+from prodsim.loaders.preparing.catalog import Catalog, checked_rows, load_catalog
+from prodsim.loaders.preparing.catalog_spec import problems_of
+from prodsim.loaders.preparing.product import Product, to_product
+from prodsim.loaders.reading.readers import read_rows
 from prodsim.plugin.errors import CatalogError, ConfigError
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "catalogs"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from prodsim.loaders.catalog import Catalog, checked_rows, load_catalog
-from prodsim.loaders.product import Product, to_product
-from prodsim.loaders.readers import read_rows
+from prodsim.loaders.preparing.catalog import Catalog, checked_rows, load_catalog
+from prodsim.loaders.preparing.product import Product, to_product
+from prodsim.loaders.reading.readers import read_rows
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "catalogs.md").read_text(encoding="utf-8")

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prodsim.loaders.catalog import Catalog, load_catalog
-from prodsim.loaders.product import Problem, Product
+from prodsim.loaders.preparing.catalog import Catalog, load_catalog
+from prodsim.loaders.preparing.product import Problem, Product
 from prodsim.plugin.errors import ConfigError
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from prodsim.loaders.catalog import Catalog, load_catalog
-from prodsim.loaders.product import Product
+from prodsim.loaders.preparing.catalog import Catalog, load_catalog
+from prodsim.loaders.preparing.product import Product
 
 CATALOG = """
 fields:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
-from prodsim.loaders.clean import many_lines
-from prodsim.loaders.html import plain_text
+from prodsim.loaders.preparing.clean import many_lines
+from prodsim.loaders.preparing.html import plain_text
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodsim.loaders.gtin import find_gtins
-from prodsim.loaders.identifiers import find_identifiers
-from prodsim.loaders.measures import find_measures
-from prodsim.loaders.product import Problem, Product, to_product
+from prodsim.loaders.preparing.gtin import find_gtins
+from prodsim.loaders.preparing.identifiers import find_identifiers
+from prodsim.loaders.preparing.measures import find_measures
+from prodsim.loaders.preparing.product import Problem, Product, to_product
 
 PAIRS = Path(__file__).parents[3] / "shared" / "data" / "abt_buy"
 

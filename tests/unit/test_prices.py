@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
-from prodsim.loaders.notation import Decimal, read_number
-from prodsim.loaders.prices import Money, read_price
+from prodsim.loaders.preparing.notation import Decimal, read_number
+from prodsim.loaders.preparing.prices import Money, read_price
 
 
 def money(text: str, decimal: Decimal | None = None) -> tuple[float, str | None]:

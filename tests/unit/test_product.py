@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prodsim.loaders.product import Problem, Product, to_product
+from prodsim.loaders.preparing.product import Problem, Product, to_product
 
 
 def product(**values: object) -> Product:

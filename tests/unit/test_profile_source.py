@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from prodsim.loaders.catalog import checked_rows, load_catalog
-from prodsim.loaders.catalog_text import suggest_catalog
-from prodsim.loaders.product import Product
-from prodsim.loaders.profile_source import SourceProfile, describe, profile_source
-from prodsim.loaders.readers import read_rows
+from prodsim.loaders.preparing.catalog import checked_rows, load_catalog
+from prodsim.loaders.preparing.catalog_text import suggest_catalog
+from prodsim.loaders.preparing.product import Product
+from prodsim.loaders.preparing.profile_source import SourceProfile, describe, profile_source
+from prodsim.loaders.reading.readers import read_rows
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodsim.loaders.readers import FORMATS, SourceRow, format_of, read_rows
+from prodsim.loaders.reading.readers import FORMATS, SourceRow, format_of, read_rows
 from prodsim.plugin.errors import CatalogError
 
 SHOES = [{"sku": "A1", "title": "Boot"}, {"sku": "A2", "title": "Shoe"}]

@@ -15,7 +15,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodsim.loaders.readers import FORMATS, ReadOptions, read_rows
+from prodsim.loaders.reading.readers import FORMATS, ReadOptions, read_rows
 from prodsim.plugin.errors import CatalogError
 
 MIB = 1 << 20

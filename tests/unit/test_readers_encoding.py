@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from prodsim.loaders.readers import ReadOptions, read_rows
+from prodsim.loaders.reading.readers import ReadOptions, read_rows
 from prodsim.plugin.errors import CatalogError, UsageError
 
 TITLES = {

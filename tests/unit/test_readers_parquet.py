@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from prodsim.loaders.readers import SourceRow, read_rows
+from prodsim.loaders.reading.readers import SourceRow, read_rows
 from prodsim.loaders.rejects import RejectsFile
 from prodsim.plugin.errors import CatalogError
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 import zstandard
 
-from prodsim.loaders.readers import ReadOptions, Source, read_rows, size_bytes
+from prodsim.loaders.reading.readers import ReadOptions, Source, read_rows, size_bytes
 
 FEW = {"yaml": 500}
 

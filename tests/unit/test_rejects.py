@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prodsim.loaders.problem import Problem
-from prodsim.loaders.readers import SourceRow
+from prodsim.loaders.preparing.problem import Problem
+from prodsim.loaders.reading.readers import SourceRow
 from prodsim.loaders.rejects import RejectsFile, default_rejects_path, read_rejects
 from prodsim.plugin.errors import CatalogError
 

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from prodsim.loaders.readers import ReadOptions, Source, fingerprint, open_sources, read_rows, size_bytes, sources_of
+from prodsim.loaders.reading.readers import (
+    ReadOptions,
+    Source,
+    fingerprint,
+    open_sources,
+    read_rows,
+    size_bytes,
+    sources_of,
+)
 from prodsim.plugin.errors import CatalogError, UsageError
 
 

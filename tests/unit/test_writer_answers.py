@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from opensearchpy import exceptions
 
-from prodsim.loaders.bulk_answer import Verdict, judge_answer, judge_error, judge_exception, judge_item
-from prodsim.loaders.writer import Write
+from prodsim.loaders.bulk.bulk_answer import Verdict, judge_answer, judge_error, judge_exception, judge_item
+from prodsim.loaders.bulk.writer import Write
 
 INDEX = Write("index", "a", b"{}", 5)
 DELETE = Write("delete", "a", b"", 5)

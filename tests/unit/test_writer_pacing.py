@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from prodsim.loaders import patience as waiting
-from prodsim.loaders.bulk_answer import Verdict
-from prodsim.loaders.pacing import KIB, MIB, BytesInFlight, RequestSize
-from prodsim.loaders.patience import Patience, Tries, pause_s
+from prodsim.loaders.bulk import patience as waiting
+from prodsim.loaders.bulk.bulk_answer import Verdict
+from prodsim.loaders.bulk.pacing import KIB, MIB, BytesInFlight, RequestSize
+from prodsim.loaders.bulk.patience import Patience, Tries, pause_s
 from prodsim.plugin.errors import EngineError, EngineUnreachable
 
 BUSY = Verdict("again", "rejected_execution_exception", "rejected", "busy")

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodsim.loaders.bulk_request import request_body, size_bytes
-from prodsim.loaders.writer import UnwritableDocument, Write, index_write
+from prodsim.loaders.bulk.bulk_request import request_body, size_bytes
+from prodsim.loaders.bulk.writer import UnwritableDocument, Write, index_write
 
 JSON_VALUES = st.recursive(
     st.none()

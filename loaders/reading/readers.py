@@ -11,9 +11,9 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from prodsim.loaders.closest import did_you_mean
 from prodsim.plugin.errors import CatalogError, UsageError
 
-from .closest import did_you_mean
 from .encoding import Encoding, find_encoding, label, read_what_there_is
 from .source import STDIN, Input, SourceRow
 from .source_names import ReadOptions, expand, fingerprint, size_bytes, sources_of

@@ -32,7 +32,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from .closest import closest, did_you_mean
+from prodsim.loaders.closest import closest, did_you_mean
+
 from .formula import parse_formula, template_columns
 from .notation import Decimal
 from .product import Product

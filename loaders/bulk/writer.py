@@ -58,7 +58,7 @@ class BulkWriter:
     """Writes to one index. Several threads may call `write` at once: that is how requests get under way side by side.
 
     The engine is never asked to make the index: writes go through an alias that is removed by `close`
-    (`prodsim.loaders.write_alias`).
+    (`prodsim.loaders.bulk.write_alias`).
     """
 
     def __init__(

@@ -13,18 +13,18 @@ from typing import NamedTuple
 
 from pydantic_core import PydanticCustomError
 
+from prodsim.loaders.closest import closest
+from prodsim.loaders.reading.readers import Source
+from prodsim.loaders.reading.source import SourceRow
 from prodsim.plugin.errors import CatalogError, ConfigError
 
 from .catalog_spec import PRICE_FIELDS, PRODUCT_FIELDS, REQUIRED_FIELDS, FieldSpec, problems_of
 from .checks import identifier, is_blank
-from .closest import closest
 from .columns import ABSENT, column_names, lookup
 from .notation import Decimal
 from .prices import Money
 from .problem import Problem
 from .product import Product, to_product
-from .readers import Source
-from .source import SourceRow
 from .steps import Reader, reader
 
 ATTRIBUTE_PREFIX = "attributes."
@@ -234,7 +234,7 @@ def load_catalog(path: str | Path | None) -> Catalog:
     if path is None:
         fields = {name: FieldSpec(column=[name], optional=name not in REQUIRED_FIELDS) for name in PRODUCT_FIELDS}
         return Catalog(fields, {})
-    from .yaml_rows import NamesOnce, load_yaml
+    from prodsim.loaders.reading.yaml_rows import NamesOnce, load_yaml
 
     path = Path(path)
     try:

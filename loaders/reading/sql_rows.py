@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,12 +71,13 @@ def read_sql(url: str, query: str | None) -> tuple[tuple[str, ...] | None, Itera
     with ExitStack() as opening:
         opening.enter_context(sql_errors(name, parsed))
         engine = sqlalchemy.create_engine(parsed, poolclass=sqlalchemy.NullPool, connect_args=connect_arguments(parsed))
-        connection = opening.enter_context(engine.connect())
+        connection = engine.connect()
+        opening.callback(close_quietly, connection)
         prepare(connection)
         result = connection.execution_options(
             stream_results=True, yield_per=FETCHED_ROWS, no_parameters=True
         ).exec_driver_sql(query.strip().rstrip(";"))
-        opening.callback(result.close)
+        opening.callback(close_quietly, result)
         if not result.returns_rows:
             raise CatalogError(f"{name}: the query returns no rows, it has to be a SELECT")
         names = tuple(result.keys())
@@ -85,6 +86,11 @@ def read_sql(url: str, query: str | None) -> tuple[tuple[str, ...] | None, Itera
         header = None if has_objects(result) else names
         rows = rows_of(result, names, opening.pop_all())
     return header, rows
+
+
+def close_quietly(opened: Connection | CursorResult[Any]) -> None:
+    with suppress(Exception):  # what was read is read, and a connection that broke off can't be closed
+        opened.close()
 
 
 def parse_url(url: str, name: str) -> URL:

@@ -9,9 +9,8 @@ from typing import Any, Literal
 
 import orjson
 
+from prodsim.loaders.preparing.problem import shown
 from prodsim.plugin.errors import CatalogError
-
-from .problem import shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
+from prodsim.loaders.reading.readers import Source
+from prodsim.loaders.reading.source import SourceRow
 from prodsim.plugin.errors import CatalogError
 
 from .catalog import SAMPLE_ROWS, Catalog, load_catalog, some_of, within
 from .column_profile import ColumnProfile, leaf_names, profile_columns
 from .problem import Problem
-from .readers import Source
-from .source import SourceRow
 
 SHOWN_PROBLEMS = 10
 EXAMPLE_LENGTH = 30
