@@ -27,16 +27,17 @@ def create_api(models: Callable[[], Models], settings: EmbedderSettings) -> Fast
     """The application. `models` is called for each request: the served models by id.
 
     Every answer is JSON and whole, in one piece; every error is an OpenAI error object. A request that takes longer
-    than `settings.request_timeout_s`, finds no loaded model or too long a queue is answered 503 with Retry-After.
+    than `settings.request_timeout_s` or finds no loaded model is answered 503, one too many 429, with Retry-After.
     """
     api = FastAPI(title="prodsim embedder", openapi_url=None)
     ongoing = 0
+    started = False
 
     @api.post("/v1/embeddings")
     async def embeddings(request: Request) -> Response:
         nonlocal ongoing
         if ongoing >= settings.max_ongoing_requests:
-            return unavailable(f"{ongoing} requests are being answered already", OVERLOADED_RETRY_S)
+            return overloaded(f"{ongoing} requests are being answered already")
         ongoing += 1
         try:
             return await in_time(embed(request), settings.request_timeout_s)
@@ -56,7 +57,8 @@ def create_api(models: Callable[[], Models], settings: EmbedderSettings) -> Fast
 
     @api.get("/v1/models")
     async def list_models() -> Response:
-        cards = [describe_model(ready_card(model), settings.max_items) for model in models().values()]
+        here = [model for model in models().values() if model.was_ready or not started]
+        cards = [describe_model(ready_card(model), settings.max_items) for model in here]
         return as_json(orjson.dumps({"object": "list", "data": cards}))
 
     @api.get("/v1/models/{name:path}")
@@ -70,7 +72,13 @@ def create_api(models: Callable[[], Models], settings: EmbedderSettings) -> Fast
 
     @api.get("/readyz")
     async def ready() -> Response:
-        waiting = [model.reason for model in models().values() if model.card is None]
+        nonlocal started
+        here = models()
+        # once all were there, one that is added may load without making the others look broken
+        waiting = [model.reason for model in here.values() if model.card is None and (model.was_ready or not started)]
+        if not here:
+            waiting = ["no model is known yet"]
+        started = started or not waiting
         if waiting:
             return unavailable("; ".join(waiting), NOT_READY_RETRY_S)
         return as_json(b'{"status":"ready"}')
@@ -134,7 +142,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
         case Refused():
             return as_json(render_error(error.status, error.message, error.param, error.code), error.status)
         case Overloaded():
-            return unavailable(str(error), OVERLOADED_RETRY_S)
+            return overloaded(str(error))
         case EmbedderNotReady():
             return unavailable(str(error), NOT_READY_RETRY_S)
         case EmbedderError():
@@ -151,6 +159,12 @@ async def answer_error(request: Request, error: Exception) -> Response:
 def unavailable(message: str, retry_after_s: int) -> Response:
     answer = as_json(render_error(503, message, code="unavailable"), 503)
     answer.headers["retry-after"] = str(retry_after_s)
+    return answer
+
+
+def overloaded(message: str) -> Response:
+    answer = as_json(render_error(429, message, code="overloaded"), 429)
+    answer.headers["retry-after"] = str(OVERLOADED_RETRY_S)
     return answer
 
 
