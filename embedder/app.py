@@ -16,6 +16,7 @@ from ray.serve.handle import DeploymentHandle
 from .api import Models, create_api
 from .cache import VectorCache
 from .listener import Listener, listen
+from .metrics import Metrics
 from .remote_model import RemoteModel
 from .replica import EncoderReplica
 from .settings import EmbedderSettings, ModelSettings
@@ -37,6 +38,10 @@ def models_here() -> Models:
     return this_replica().models
 
 
+def metrics_here() -> Metrics:
+    return this_replica().metrics
+
+
 class ApiReplica:
     """Answers HTTP. It is up long before the models are, and says so on /readyz.
 
@@ -47,6 +52,8 @@ class ApiReplica:
         self.settings = settings
         self.cache = VectorCache(settings.cache_bytes)
         self.models: dict[str, RemoteModel] = {}
+        self.metrics = Metrics()
+        self.metrics.watch(self.models, self.cache)
         self.watchers: dict[str, asyncio.Task[None]] = {}
         for model_id, encoder in (encoders or {}).items():
             self.add(model_id, encoder)
@@ -54,11 +61,11 @@ class ApiReplica:
         self.listener: Listener | None = None
         self.listening: asyncio.Task[None] | None = None
         if settings.listen is not None:
-            application = create_api(lambda: self.models, settings)
+            application = create_api(lambda: self.models, settings, lambda: self.metrics)
             self.listener, self.listening = listen(application, settings.listen)
 
     def add(self, model_id: str, encoder: "DeploymentHandle[Any]") -> None:
-        model = RemoteModel(model_id, encoder, self.settings, self.cache)
+        model = RemoteModel(model_id, encoder, self.settings, self.cache, self.metrics)
         self.models[model_id] = model
         self.watchers[model_id] = asyncio.create_task(model.watch())
 
@@ -123,7 +130,7 @@ def api_of(settings: EmbedderSettings, encoders: "dict[str, Any] | None") -> ser
         graceful_shutdown_timeout_s=settings.drain_s + 2,
         graceful_shutdown_wait_loop_s=0.1,
         logging_config=QUIET,
-    )(serve.ingress(lambda: create_api(models_here, settings))(ApiReplica)).bind(settings, encoders)
+    )(serve.ingress(lambda: create_api(models_here, settings, metrics_here))(ApiReplica)).bind(settings, encoders)
 
 
 def build_app(settings: EmbedderSettings) -> serve.Application:

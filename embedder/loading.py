@@ -44,8 +44,7 @@ def pick_backend(settings: ModelSettings) -> str:
         EmbedderError: it is not installed.
     """
     if settings.backend == "auto":
-        on_cpu = not settings.uses_gpu and settings.precision in ("fp32", "int8")
-        return "openvino" if on_cpu and find_spec("openvino") is not None else "torch"
+        return "openvino" if not settings.uses_gpu and find_spec("openvino") is not None else "torch"
     if find_spec(PACKAGES[settings.backend]) is None:
         extra = "embedder" if settings.backend == "torch" else settings.backend
         raise EmbedderError(f"back end {settings.backend} is not installed: pip install 'prodsim[{extra}]'")

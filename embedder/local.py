@@ -148,6 +148,33 @@ def stop(home: Path) -> Running | None:
     return running
 
 
+def reload(home: Path, timeout_s: float) -> list[str]:
+    """Has the embedder read its models file again, and returns their names when all of them are ready.
+
+    Raises:
+        EmbedderError: none runs, it has no models file, the file can't be used, or a model does not load.
+    """
+    running = find(home)
+    if running is None:
+        raise EmbedderError("no embedder of `up` is running")
+    seen = len(log_tail(home, 1 << 30))
+    signal_process(running.pid, signal.SIGHUP)
+    deadline = time.monotonic() + timeout_s
+    while True:
+        new = log_tail(home, 1 << 30)[seen:]
+        for line in new:
+            if line.startswith(("reload failed", "nothing to reload")):
+                raise EmbedderError(line)
+        if any(line.startswith("reloaded: ") for line in new):
+            break
+        if time.monotonic() > deadline or not is_alive(running.pid):
+            raise EmbedderError(f"the models are not ready after {timeout_s:g} s: see {log_file(home)}")
+        time.sleep(0.1)
+    names = next(line for line in new if line.startswith("reloaded: ")).removeprefix("reloaded: ")
+    state_file(home).write_text(json.dumps(asdict(running) | {"model_id": names}))
+    return names.split(", ")
+
+
 def find(home: Path) -> Running | None:
     """The embedder that `start` left running under this home, ready or not."""
     running = recorded(home)

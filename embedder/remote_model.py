@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from prodsim.plugin.errors import EmbedderError, EmbedderNotReady
 from .batching import Batcher
 from .cache import VectorCache
 from .encoder import Encoded, InputType, ModelCard
+from .metrics import Metrics
 from .model_files import one_line
 from .served_model import ServedModel
 from .settings import LimitSettings
@@ -39,11 +41,17 @@ class RemoteModel(ServedModel):
     """Batches are made here, so that a hop to a replica carries many requests."""
 
     def __init__(
-        self, model_id: str, encoder: DeploymentHandle[Any], limits: LimitSettings, cache: VectorCache | None = None
+        self,
+        model_id: str,
+        encoder: DeploymentHandle[Any],
+        limits: LimitSettings,
+        cache: VectorCache,
+        metrics: Metrics,
     ) -> None:
         super().__init__(model_id, None, cache)
         self.encoder = encoder
         self.limits = limits
+        self.metrics = metrics
         self.description: Description | None = None
         self.calls: set[asyncio.Future[Encoded]] = set()
 
@@ -86,7 +94,10 @@ class RemoteModel(ServedModel):
         raise EmbedderNotReady(self.reason)
 
     async def call(self, texts: list[str], input_type: InputType) -> Encoded:
+        began = time.monotonic()
         content, tokens = await self.encoder.encode.remote(texts, input_type)
+        self.metrics.seconds.labels("batch", input_type).observe(time.monotonic() - began)
+        self.metrics.batch_texts.labels(self.id, input_type).observe(len(texts))
         vectors = np.frombuffer(content, dtype=np.float32).reshape(len(texts), -1)
         return Encoded(vectors, np.array(tokens, dtype=np.int64))
 

@@ -264,6 +264,18 @@ def wait_until_answering(settings: ServerSettings) -> None:
             time.sleep(0.05)
 
 
+def wait_until_served(settings: ServerSettings) -> None:
+    """The API learns of added and removed models a moment later."""
+    import httpx
+
+    deadline = time.monotonic() + ANSWER_TIMEOUT_S
+    with httpx.Client(base_url=settings.url, trust_env=False, verify=False, timeout=5) as client:
+        while time.monotonic() < deadline:
+            if client.get("/readyz").headers.get("x-models") == ",".join(sorted(settings.models or {})):
+                return
+            time.sleep(0.1)
+
+
 def reload(settings: ServerSettings, say: Callable[[str], None]) -> ServerSettings:
     """The models as the file declares them now: new and changed ones are deployed, others are left alone."""
     from ray import serve
@@ -287,8 +299,10 @@ def reload(settings: ServerSettings, say: Callable[[str], None]) -> ServerSettin
     except ProdsimError as error:
         say(f"reload failed, the models stay as they were: {error}")
         return settings
-    say("reloaded")
-    return settings.model_copy(update={"models": models})
+    settings = settings.model_copy(update={"models": models})
+    wait_until_served(settings)
+    say(f"reloaded: {', '.join(models)}")
+    return settings
 
 
 def failure_in(status: Any, otherwise: str) -> str:

@@ -16,7 +16,13 @@ GPU_BATCH_SIZE = 128
 MODEL_ID = r"^[\w.:/-]{1,200}$"
 
 Backend = Literal["auto", "torch", "openvino", "onnx"]
-Precision = Literal["fp32", "bf16", "fp16", "int8"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+PRECISIONS: dict[Backend, tuple[Precision, ...]] = {
+    "auto": ("fp32", "bf16"),
+    "torch": ("fp32", "bf16", "fp16"),
+    "openvino": ("fp32", "bf16"),
+    "onnx": ("fp32", "int8"),
+}
 
 
 class ModelSettings(BaseModel):
@@ -34,7 +40,9 @@ class ModelSettings(BaseModel):
     backend: Backend = Field(
         default="torch", description="what computes; auto: OpenVINO on a CPU where it is installed, else torch"
     )
-    precision: Precision = Field(default="fp32", description="bf16 and fp16 need torch; int8 needs onnx or openvino")
+    precision: Precision = Field(
+        default="auto", description="auto: fp32, but bf16 where backend is auto and the CPU is made for it"
+    )
     query_prefix: str | None = Field(default=None, description="goes before each query (default: the model's own)")
     passage_prefix: str | None = Field(default=None, description="goes before each passage (default: the model's own)")
     dimension: int | None = Field(
@@ -69,10 +77,8 @@ class ModelSettings(BaseModel):
 
     @model_validator(mode="after")
     def precision_fits_backend(self) -> Self:
-        if self.backend == "torch" and self.precision == "int8":
-            raise ValueError("precision int8 needs backend onnx or openvino")
-        if self.backend in ("openvino", "onnx") and self.precision in ("bf16", "fp16"):
-            raise ValueError(f"precision {self.precision} needs backend torch")
+        if self.precision not in ("auto", *PRECISIONS[self.backend]):
+            raise ValueError(f"backend {self.backend} computes in {' or '.join(PRECISIONS[self.backend])}")
         if self.backend in ("openvino", "onnx") and self.uses_gpu:
             raise ValueError(f"backend {self.backend} runs on CPUs only: use torch on a GPU")
         return self

@@ -19,7 +19,7 @@ def trace(model: Any) -> Callable[[Features], Features]:
     """
     try:
         traced = TracedForward(model)
-        if agrees(model, traced):
+        if largest_difference(model, traced) <= LARGEST_DIFFERENCE:
             return traced
     except Exception:  # a model of an unusual kind: whatever recording it raises, the original works
         pass
@@ -27,17 +27,16 @@ def trace(model: Any) -> Callable[[Features], Features]:
     return forward
 
 
-class TracedForward:
+class TransformerOnly:
+    """A model's first module as a graph of tensors in, token embeddings out. `names` are those of its inputs."""
+
     def __init__(self, model: Any) -> None:
         import torch
 
-        self.model = model
-        first = model[0]
-        inner = first.model
+        inner = model[0].model
         features = model.preprocess(["waterproof hiking boots", "a scarf"])
-        self.names = [name for name, value in features.items() if isinstance(value, torch.Tensor)]
-        self.output = first.module_output_name
-        names = self.names
+        self.names = names = [name for name, value in features.items() if isinstance(value, torch.Tensor)]
+        self.example = tuple(features[name] for name in names)
 
         class Transformer(torch.nn.Module):
             def __init__(self) -> None:
@@ -49,32 +48,47 @@ class TracedForward:
 
         with warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")
-            recorded = torch.jit.trace(  # type: ignore[no-untyped-call]  # torch is partly typed
-                Transformer().eval(), tuple(features[name] for name in self.names), check_trace=False
+            self.recorded: Any = torch.jit.trace(  # type: ignore[no-untyped-call]  # torch is partly typed
+                Transformer().eval(), self.example, check_trace=False
             )
-            self.graph = torch.jit.freeze(recorded)
+
+
+class TracedForward:
+    def __init__(self, model: Any) -> None:
+        import torch
+
+        self.model = model
+        transformer = TransformerOnly(model)
+        self.names = transformer.names
+        self.output = model[0].module_output_name
+        with warnings.catch_warnings(), torch.inference_mode():
+            warnings.simplefilter("ignore")
+            self.graph = torch.jit.freeze(transformer.recorded)
 
     def __call__(self, features: Features) -> Features:
         import torch
 
         tensors = [features[name] for name in self.names]
-        with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]  # in torch.jit's documentation
-            # else each new shape would be compiled, in the middle of a query
+        # else each new shape would be compiled, in the middle of a query
+        with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]  # public, but not in its __all__
             features[self.output] = self.graph(*tensors)
         for module in list(self.model)[1:]:
             features = module(features)
         return features
 
 
-def agrees(model: Any, traced: TracedForward) -> bool:
+def largest_difference(model: Any, forward: Callable[[Features], Features]) -> float:
+    """Between the vectors of the model as it is and those of another forward pass, over texts of several lengths."""
     import torch
 
     words = "waterproof hiking boots with a wide fit made of full grain leather for long walks "
+    largest = 0.0
     for count in PROBES:
         texts = [words * (place * 4) + "red" * place for place in range(count)]
         with torch.inference_mode():
             expected = model.forward(model.preprocess(texts))["sentence_embedding"]
-            got = traced(model.preprocess(texts))["sentence_embedding"]
-        if expected.shape != got.shape or float((expected - got).abs().max()) > LARGEST_DIFFERENCE:
-            return False
-    return True
+            got = forward(model.preprocess(texts))["sentence_embedding"]
+        if expected.shape != got.shape:
+            return float("inf")
+        largest = max(largest, float((expected - got).abs().max()))
+    return largest

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from prodsim.plugin.errors import EmbedderError
 
 from .encoder import Encoded, InputType, ModelCard, encode, unit_length
 from .model_files import content_revision, one_line, stay_offline
+from .onnx import on_onnxruntime
+from .openvino import on_openvino
 from .settings import ModelSettings
-from .traced import trace
+from .traced import Features, trace
 
 SMALL_BATCH_TOKENS = 128
 PASSAGE_PROMPTS = ("document", "passage", "corpus")  # in the order of SentenceTransformer.encode_document
@@ -56,17 +59,28 @@ class SentenceTransformerEncoder:
         if settings.max_tokens:
             self.model.max_seq_length = min(settings.max_tokens, self.model.max_seq_length or settings.max_tokens)
         self.prompts = {kind: self.prompt(kind) for kind in ("query", "passage")}
-        self.forward = trace(self.model) if backend == "torch" and not settings.uses_gpu else self.model.forward
+        self.precision = resolved_precision(settings, backend)
+        self.forward = self.pick_forward(backend)
         self.card = ModelCard(model_id, 0, 0, "", 0)
         dimension = encode(self, ["one"], "passage").vectors.shape[1]
         self.card = ModelCard(
             id=model_id,
             dimension=dimension,
             max_tokens=min(self.model.max_seq_length or 1 << 30, 1 << 30),
-            revision=revision(folder, settings, backend),
+            revision=revision(folder, settings),
             created=int(time.time()),
-            backend=f"{backend} {settings.precision}",
+            backend=f"{backend} {self.precision}",
         )
+
+    def pick_forward(self, backend: str) -> Callable[[Features], Features]:
+        if backend == "openvino":
+            return on_openvino(self.model, self.threads, self.precision)
+        if backend == "onnx":
+            return on_onnxruntime(self.model, self.threads, self.precision)
+        if self.device.type == "cpu":
+            return trace(self.model)
+        forward: Callable[[Features], Features] = self.model.forward
+        return forward
 
     def prompt(self, input_type: str) -> str | None:
         given = self.settings.query_prefix if input_type == "query" else self.settings.passage_prefix
@@ -106,41 +120,46 @@ def load_model(folder: Path, settings: ModelSettings, backend: str) -> Any:
     import torch
     from sentence_transformers import SentenceTransformer
 
-    precisions = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    if backend == "openvino":
-        from .openvino import load_openvino
-
-        return load_openvino(folder, settings)
-    if backend == "onnx":
-        from .onnx import load_onnx
-
-        return load_onnx(folder, settings)
+    precisions = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    precision = resolved_precision(settings, backend)
+    dtype = precisions.get(precision, torch.float32) if backend == "torch" else torch.float32
     model = SentenceTransformer(
         str(folder),
         device="cuda" if settings.uses_gpu else "cpu",
         trust_remote_code=False,
         local_files_only=True,
-        model_kwargs={"use_safetensors": True, "dtype": precisions[settings.precision]},
+        model_kwargs={"use_safetensors": True, "dtype": dtype},
     )
     model.eval()
     return model
 
 
-def revision(folder: Path, settings: ModelSettings, backend: str) -> str:
-    """The revision of the model's files; where settings change its vectors, of these too.
+def resolved_precision(settings: ModelSettings, backend: str) -> str:
+    """What `auto` stands for: bf16 where a back end that was picked for speed finds a CPU made for it, else fp32."""
+    if settings.precision != "auto":
+        return settings.precision
+    return "bf16" if backend == "openvino" and settings.backend == "auto" and has_bf16() else "fp32"
 
-    Back ends whose vectors are those of fp32 within rounding share its revision: catalogs need no new vectors.
+
+def has_bf16() -> bool:
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "amx_bf16" in flags or "avx512_bf16" in flags
+
+
+def revision(folder: Path, settings: ModelSettings) -> str:
+    """The revision of the model's files; where settings change its vectors beyond rounding, of these too.
+
+    Back ends and half precisions, whose vectors have a cosine of .999 and more with those of fp32, share its revision:
+    catalogs need no new vectors.
     """
-    import hashlib
-
     files = content_revision(folder)
-    changes = {
-        name: value
-        for name in ("query_prefix", "passage_prefix", "dimension", "max_tokens")
-        if (value := getattr(settings, name)) is not None
-    }
-    if settings.precision != "fp32":
-        changes["precision"] = settings.precision
+    names = ("query_prefix", "passage_prefix", "dimension", "max_tokens")
+    changes = [(name, value) for name in names if (value := getattr(settings, name)) is not None]
+    if settings.precision == "int8":
+        changes.append(("precision", "int8"))
     if not changes:
         return files
-    return hashlib.sha256(f"{files} {sorted(changes.items())}".encode()).hexdigest()[:12]
+    return hashlib.sha256(f"{files} {sorted(changes)}".encode()).hexdigest()[:12]
