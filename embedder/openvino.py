@@ -14,6 +14,7 @@ from prodsim.plugin.errors import EmbedderError
 from .model_files import one_line
 from .traced import Features, TransformerOnly
 
+SMALL_BATCH_TOKENS = 128  # fewer are done sooner by one thread than by several that wait for each other
 HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
@@ -49,23 +50,26 @@ class OpenVinoForward:
         for tensor in converted.inputs:
             tensor.get_node().set_partial_shape(openvino.PartialShape([-1, -1]))
         converted.validate_nodes_and_infer_types()
-        self.compiled = openvino.Core().compile_model(
-            converted,
-            "CPU",
-            {
-                "INFERENCE_NUM_THREADS": threads,
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_PRECISION_HINT": HINTS[precision],
-            },
-        )
+        core = openvino.Core()
+        hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": HINTS[precision]}
+        # one compiled model runs one request after the other: a query would wait for a batch of passages
+        self.compiled = {
+            count: core.compile_model(converted, "CPU", hints | {"INFERENCE_NUM_THREADS": count})
+            for count in {1, threads}
+        }
+        self.threads = threads
         self.requests = threading.local()
 
     def __call__(self, features: Features) -> Features:
         import torch
 
-        if not hasattr(self.requests, "request"):
-            self.requests.request = self.compiled.create_infer_request()
-        request = self.requests.request
+        threads = 1 if features[self.names[0]].numel() < SMALL_BATCH_TOKENS else self.threads
+        if not hasattr(self.requests, "by_threads"):
+            self.requests.by_threads = {}
+        own: dict[int, Any] = self.requests.by_threads
+        if threads not in own:
+            own[threads] = self.compiled[threads].create_infer_request()
+        request = own[threads]
         request.infer([features[name].numpy() for name in self.names], share_inputs=True)
         features[self.output] = torch.from_numpy(request.get_output_tensor(0).data.copy())
         for module in list(self.model)[1:]:

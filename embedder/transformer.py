@@ -16,11 +16,10 @@ from prodsim.plugin.errors import EmbedderError
 from .encoder import Encoded, InputType, ModelCard, encode, unit_length
 from .model_files import content_revision, one_line, stay_offline
 from .onnx import on_onnxruntime
-from .openvino import on_openvino
+from .openvino import SMALL_BATCH_TOKENS, on_openvino
 from .settings import ModelSettings
 from .traced import Features, trace
 
-SMALL_BATCH_TOKENS = 128
 PASSAGE_PROMPTS = ("document", "passage", "corpus")  # in the order of SentenceTransformer.encode_document
 
 
