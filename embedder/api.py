@@ -1,9 +1,13 @@
-"""The HTTP API, in OpenAI's shapes: `/v1/embeddings`, `/v1/models`, `/healthz`, `/readyz`."""
+"""The HTTP API, in OpenAI's shapes: `/v1/embeddings`, `/v1/models`; and `/healthz`, `/readyz`, `/metrics`, `/docs`."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from importlib.metadata import version
+from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -13,30 +17,68 @@ from prodsim.plugin.errors import EmbedderError, EmbedderNotReady
 
 from .batching import Overloaded
 from .encoder import ModelCard
+from .keys import Keys
+from .metrics import Metrics
 from .served_model import ServedModel
 from .settings import EmbedderSettings
 from .wire import Refused, describe_model, parse_embeddings_request, render_embeddings, render_error
 
+logger = logging.getLogger("prodsim.embedder")
 NOT_READY_RETRY_S = 2
 OVERLOADED_RETRY_S = 1
 
+SLOW_S = 5.0
+
 Models = Mapping[str, ServedModel]
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+REQUEST_BODY = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["input"],
+                "additionalProperties": False,
+                "properties": {
+                    "input": {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+                    "model": {"type": "string"},
+                    "input_type": {"enum": ["query", "passage"], "default": "passage"},
+                    "encoding_format": {"enum": ["float", "base64"], "default": "float"},
+                    "dimensions": {"type": "integer", "minimum": 1},
+                    "user": {"type": "string"},
+                },
+            }
+        }
+    },
+}
 
 
-def create_api(models: Callable[[], Models], settings: EmbedderSettings) -> FastAPI:
+def create_api(
+    models: Callable[[], Models],
+    settings: EmbedderSettings,
+    metrics: Callable[[], Metrics] | None = None,
+    keys: Keys | None = None,
+) -> Application:
     """The application. `models` is called for each request: the served models by id.
 
     Every answer is JSON and whole, in one piece; every error is an OpenAI error object. A request that takes longer
-    than `settings.request_timeout_s`, finds no loaded model or too long a queue is answered 503 with Retry-After.
+    than `settings.request_timeout_s` or finds no loaded model is answered 503, one too many 429, with Retry-After.
     """
-    api = FastAPI(title="prodsim embedder", openapi_url=None)
+    api = FastAPI(title="prodsim embedder", version=version("prodsim"), redoc_url=None)
+    own_metrics = Metrics()
+    keys = keys or Keys(settings.api_keys_file)
     ongoing = 0
+    started = False
 
-    @api.post("/v1/embeddings")
+    def counts() -> Metrics:
+        return own_metrics if metrics is None else metrics()
+
+    @api.post("/v1/embeddings", openapi_extra={"requestBody": REQUEST_BODY})
     async def embeddings(request: Request) -> Response:
         nonlocal ongoing
         if ongoing >= settings.max_ongoing_requests:
-            return unavailable(f"{ongoing} requests are being answered already", OVERLOADED_RETRY_S)
+            return overloaded(f"{ongoing} requests are being answered already")
         ongoing += 1
         try:
             return await in_time(embed(request), settings.request_timeout_s)
@@ -51,12 +93,16 @@ def create_api(models: Callable[[], Models], settings: EmbedderSettings) -> Fast
         if model.card and wanted.dimensions not in (None, model.card.dimension):
             message = f"model {model.id} has {model.card.dimension} dimensions, which can't be changed"
             raise Refused(400, message, "dimensions", "invalid_request")
+        began = time.monotonic()
         embedded = await model.embed(wanted.texts, wanted.input_type)
+        counts().seconds.labels("encode", wanted.input_type).observe(time.monotonic() - began)
+        counts().texts.labels(model.id, wanted.input_type).inc(len(wanted.texts))
         return as_json(render_embeddings(model.id, embedded, wanted.encoding_format))
 
     @api.get("/v1/models")
     async def list_models() -> Response:
-        cards = [describe_model(ready_card(model), settings.max_items) for model in models().values()]
+        here = [model for model in models().values() if model.was_ready or not started]
+        cards = [describe_model(ready_card(model), settings.max_items) for model in here]
         return as_json(orjson.dumps({"object": "list", "data": cards}))
 
     @api.get("/v1/models/{name:path}")
@@ -64,21 +110,77 @@ def create_api(models: Callable[[], Models], settings: EmbedderSettings) -> Fast
         card = ready_card(pick_model(models(), name))
         return as_json(orjson.dumps(describe_model(card, settings.max_items)))
 
+    @api.get("/metrics")
+    async def show_metrics() -> Response:
+        return Response(counts().render(), media_type="text/plain; version=0.0.4")
+
     @api.get("/healthz")
     async def alive() -> Response:
         return as_json(b'{"status":"alive"}')
 
     @api.get("/readyz")
     async def ready() -> Response:
-        waiting = [model.reason for model in models().values() if model.card is None]
+        nonlocal started
+        here = models()
+        # once all were there, one that is added may load without making the others look broken
+        waiting = [model.reason for model in here.values() if model.card is None and (model.was_ready or not started)]
+        if not here:
+            waiting = ["no model is known yet"]
+        started = started or not waiting
         if waiting:
             return unavailable("; ".join(waiting), NOT_READY_RETRY_S)
-        return as_json(b'{"status":"ready"}')
+        answer = as_json(b'{"status":"ready"}')
+        answer.headers["x-models"] = ",".join(sorted(model.id for model in here.values() if model.card is not None))
+        return answer
 
     api.add_exception_handler(Exception, answer_error)
     for kind in (Refused, EmbedderError, HTTPException):
         api.add_exception_handler(kind, answer_error)
-    return api
+    return guarded(api, keys, counts)
+
+
+def guarded(api: FastAPI, keys: Keys, counts: Callable[[], Metrics]) -> Application:
+    """Asks for the key before anything of a request is read; counts and logs every answer, never a text."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await api(scope, receive, send)
+            return
+        began = time.monotonic()
+        status = 0
+
+        async def send_counted(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            if keys.admit(scope["path"], header(scope, b"authorization")):
+                await api(scope, receive, send_counted)
+            else:
+                await unauthorized()(scope, receive, send_counted)
+        finally:
+            seconds = time.monotonic() - began
+            counts().requests.labels(str(status)).inc()
+            if scope["path"] == "/v1/embeddings":
+                counts().seconds.labels("request", "all").observe(seconds)
+            if (status >= 400 or seconds > SLOW_S) and scope["path"] != "/readyz":
+                line = {"method": scope["method"], "path": scope["path"][:100], "status": status, "seconds": seconds}
+                logger.warning(orjson.dumps(line).decode())
+
+    return application
+
+
+def header(scope: Any, name: bytes) -> str | None:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
+
+
+def unauthorized() -> Response:
+    message = "an API key is needed: send 'Authorization: Bearer KEY'"
+    answer = as_json(render_error(401, message, code="invalid_api_key"), 401)
+    answer.headers["www-authenticate"] = "Bearer"
+    return answer
 
 
 async def in_time(answer: Awaitable[Response], timeout_s: float) -> Response:
@@ -134,7 +236,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
         case Refused():
             return as_json(render_error(error.status, error.message, error.param, error.code), error.status)
         case Overloaded():
-            return unavailable(str(error), OVERLOADED_RETRY_S)
+            return overloaded(str(error))
         case EmbedderNotReady():
             return unavailable(str(error), NOT_READY_RETRY_S)
         case EmbedderError():
@@ -151,6 +253,12 @@ async def answer_error(request: Request, error: Exception) -> Response:
 def unavailable(message: str, retry_after_s: int) -> Response:
     answer = as_json(render_error(503, message, code="unavailable"), 503)
     answer.headers["retry-after"] = str(retry_after_s)
+    return answer
+
+
+def overloaded(message: str) -> Response:
+    answer = as_json(render_error(429, message, code="overloaded"), 429)
+    answer.headers["retry-after"] = str(OVERLOADED_RETRY_S)
     return answer
 
 

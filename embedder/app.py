@@ -1,93 +1,148 @@
-"""The Ray Serve application: an API that answers at once, in front of replicas that load a model.
+"""The Ray Serve applications: an API that answers at once, and replicas that load a model.
 
 In a Serve configuration file: `import_path: prodsim.embedder.app:build_app`, with the fields of `EmbedderSettings` as
-`args`. Annotations are evaluated here, because Serve reads the builder's to know what to make of the arguments.
+`args`. To add and remove models without touching the others, give each an application of its own, named
+`model-<name>`, with `prodsim.embedder.app:build_model`, the fields of `ModelSettings` as args and no route prefix,
+beside one of `prodsim.embedder.app:build_router`, which finds them. Annotations are evaluated here, because Serve reads
+the builders' to know what to make of the arguments.
 """
 
 import asyncio
-import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from prodsim.plugin.errors import EmbedderError
-
 from .api import Models, create_api
-from .encoder import Encoded, InputType, ModelCard
-from .loading import open_encoder
-from .model_files import public_id
+from .cache import VectorCache
+from .listener import Listener, listen
+from .metrics import Metrics
 from .remote_model import RemoteModel
-from .settings import EmbedderSettings
+from .replica import EncoderReplica
+from .settings import EmbedderSettings, ModelSettings
 
-STUCK_AFTER_S = 120
 HEALTH_CHECK_EVERY_S = 2
+DISCOVER_EVERY_S = 1.0
+MODEL_APPLICATION = "model-"
 QUIET = {"log_level": "WARNING", "enable_access_log": False}
 
 
-class EncoderReplica:
-    """One copy of a model. It encodes in a thread of its own, so that it answers health checks meanwhile."""
-
-    def __init__(self, settings: EmbedderSettings) -> None:
-        self.thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
-        self.encoder = self.thread.submit(open_encoder, settings).result()
-        self.busy_since: float | None = None
-
-    async def describe(self) -> ModelCard:
-        return self.encoder.card
-
-    async def encode(self, texts: list[str], input_type: InputType) -> Encoded:
-        return await asyncio.get_running_loop().run_in_executor(self.thread, self.encode_now, texts, input_type)
-
-    def encode_now(self, texts: list[str], input_type: InputType) -> Encoded:
-        self.busy_since = time.monotonic()
-        try:
-            return self.encoder.encode(texts, input_type)
-        finally:
-            self.busy_since = None
-
-    def check_health(self) -> None:
-        """Serve calls this and replaces a replica that raises."""
-        if self.busy_since is not None and time.monotonic() - self.busy_since > STUCK_AFTER_S:
-            raise EmbedderError(f"one batch has been encoding for more than {STUCK_AFTER_S} s")
+def this_replica() -> "ApiReplica":
+    """The API replica that this runs in."""
+    replica: Any = serve.get_replica_context().servable_object
+    api: ApiReplica = replica
+    return api
 
 
 def models_here() -> Models:
-    """The models of the API replica that this runs in."""
-    replica: Any = serve.get_replica_context().servable_object
-    models: Models = replica.models
-    return models
+    return this_replica().models
+
+
+def metrics_here() -> Metrics:
+    return this_replica().metrics
 
 
 class ApiReplica:
-    """Answers HTTP. It is up long before the models are, and says so on /readyz."""
+    """Answers HTTP. It is up long before the models are, and says so on /readyz.
 
-    def __init__(self, settings: EmbedderSettings, encoders: "dict[str, DeploymentHandle[Any]]") -> None:
-        self.models = {model_id: RemoteModel(model_id, encoder, settings) for model_id, encoder in encoders.items()}
-        self.watchers = [asyncio.create_task(model.watch()) for model in self.models.values()]
+    Without `encoders`, it finds the models: the Serve applications whose name starts with MODEL_APPLICATION.
+    """
+
+    def __init__(self, settings: EmbedderSettings, encoders: "dict[str, DeploymentHandle[Any]] | None" = None) -> None:
+        self.settings = settings
+        self.cache = VectorCache(settings.cache_bytes)
+        self.models: dict[str, RemoteModel] = {}
+        self.metrics = Metrics()
+        self.metrics.watch(self.models, self.cache)
+        self.watchers: dict[str, asyncio.Task[None]] = {}
+        for model_id, encoder in (encoders or {}).items():
+            self.add(model_id, encoder)
+        self.discovery = asyncio.create_task(self.discover()) if encoders is None else None
+        self.listener: Listener | None = None
+        self.listening: asyncio.Task[None] | None = None
+        if settings.listen is not None:
+            application = create_api(lambda: self.models, settings, lambda: self.metrics)
+            self.listener, self.listening = listen(application, settings.listen)
+
+    def add(self, model_id: str, encoder: "DeploymentHandle[Any]") -> None:
+        model = RemoteModel(model_id, encoder, self.settings, self.cache, self.metrics)
+        self.models[model_id] = model
+        self.watchers[model_id] = asyncio.create_task(model.watch())
+
+    def remove(self, model_id: str) -> None:
+        self.watchers.pop(model_id).cancel()
+        self.models.pop(model_id).forget()
+
+    async def discover(self) -> None:
+        while True:
+            try:
+                found = await asyncio.to_thread(served_models)
+            except Exception:  # the controller may be restarting: what is known stays
+                found = None
+            if found is not None:
+                for model_id in set(self.models) - found:
+                    self.remove(model_id)
+                for model_id in sorted(found - set(self.models)):
+                    self.add(model_id, serve.get_deployment_handle("encoder", MODEL_APPLICATION + model_id))
+            await asyncio.sleep(DISCOVER_EVERY_S)
+
+    async def __del__(self) -> None:
+        """Serve calls this when it stops a replica, after the requests that came through Serve's proxy."""
+        if self.listener is not None:
+            await self.listener.close(self.settings.drain_s)
+
+    def check_health(self) -> None:
+        if self.listening is not None and self.listening.done():
+            self.listening.result()
+            raise RuntimeError("the listener ended")
 
 
-def build_app(settings: EmbedderSettings) -> serve.Application:
-    """The application for `serve.run`, `serve run` and Serve configuration files."""
-    encoder = serve.deployment(
+def served_models() -> set[str]:
+    """The names of the models that have an application and are not being removed."""
+    applications = serve.status().applications
+    return {
+        name.removeprefix(MODEL_APPLICATION)
+        for name, status in applications.items()
+        if name.startswith(MODEL_APPLICATION) and status.status != "DELETING"
+    }
+
+
+def encoder_of(settings: ModelSettings, reserved_cpus: float = 1) -> serve.Application:
+    return serve.deployment(
         name="encoder",
         num_replicas=settings.replicas,
-        ray_actor_options={"num_cpus": settings.num_cpus or 1, "num_gpus": settings.num_gpus},
+        ray_actor_options={"num_cpus": settings.num_cpus or reserved_cpus, "num_gpus": settings.num_gpus},
         max_ongoing_requests=64,
         max_constructor_retry_count=settings.load_attempts,
         health_check_period_s=HEALTH_CHECK_EVERY_S,
         graceful_shutdown_timeout_s=10,
         graceful_shutdown_wait_loop_s=0.1,
         logging_config=QUIET,
-    )(EncoderReplica)
-    api = serve.deployment(
+    )(EncoderReplica).bind(settings)
+
+
+def api_of(settings: EmbedderSettings, encoders: "dict[str, Any] | None") -> serve.Application:
+    return serve.deployment(
         name="api",
         ray_actor_options={"num_cpus": 0},
         max_ongoing_requests=2 * settings.max_ongoing_requests,
         health_check_period_s=HEALTH_CHECK_EVERY_S,
-        graceful_shutdown_timeout_s=10,
+        graceful_shutdown_timeout_s=settings.drain_s + 2,
         graceful_shutdown_wait_loop_s=0.1,
         logging_config=QUIET,
-    )(serve.ingress(lambda: create_api(models_here, settings))(ApiReplica))
-    return api.bind(settings, {public_id(settings.model, settings.model_id): encoder.bind(settings)})
+    )(serve.ingress(lambda: create_api(models_here, settings, metrics_here))(ApiReplica)).bind(settings, encoders)
+
+
+def build_app(settings: EmbedderSettings) -> serve.Application:
+    """API and models as one application."""
+    return api_of(settings, {name: encoder_of(model) for name, model in settings.declared().items()})
+
+
+def build_model(settings: ModelSettings) -> serve.Application:
+    """One model as an application of its own, named MODEL_APPLICATION and the model's name."""
+    return encoder_of(settings)
+
+
+def build_router(settings: EmbedderSettings) -> serve.Application:
+    """The API alone, which serves whatever model applications there are."""
+    return api_of(settings, None)

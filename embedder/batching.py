@@ -14,7 +14,7 @@ from .encoder import INPUT_TYPES, Encoded, InputType
 
 Run = Callable[[list[str], InputType], Awaitable[Encoded]]
 
-QUERY_TURNS = 4
+CHARACTERS_PER_TEXT = 1000
 
 
 class Overloaded(EmbedderNotReady):
@@ -24,9 +24,8 @@ class Overloaded(EmbedderNotReady):
 class Job:
     """One request's texts of one kind, answered when all their rows are in."""
 
-    def __init__(self, texts: Sequence[str], input_type: InputType) -> None:
+    def __init__(self, texts: Sequence[str]) -> None:
         self.texts = texts
-        self.input_type = input_type
         self.answer: asyncio.Future[Encoded] = asyncio.get_running_loop().create_future()
         self.rows_missing = len(texts)
         self.vectors = np.empty((0, 0), dtype=np.float32)
@@ -46,24 +45,21 @@ Item = tuple[Job, int]
 
 
 class Batcher:
-    """Gathers texts into batches and runs up to `concurrency` of them at a time.
+    """Gathers texts into batches, in two lanes: a query never stands in a queue behind passages.
 
-    An idle batcher starts at once (after `wait_s`, where that is set); what arrives while batches run makes the next
-    ones. Queries go before passages, so a search does not wait for a bulk load; after QUERY_TURNS batches of queries
-    in a row, waiting passages get a turn. The texts of a request are sorted by length, so that little is padded.
+    Each lane runs up to `concurrency` batches at a time. Queries start at once; passages too, or after `wait_s`. What
+    arrives while batches run makes the next ones. The texts of a request are sorted by length, so that little is
+    padded, and a batch of long texts holds fewer of them.
     """
 
     def __init__(
         self, run: Run, *, max_batch_size: int, max_queued_items: int, wait_s: float = 0.0, concurrency: int = 1
     ) -> None:
-        self.run = run
-        self.max_batch_size = max_batch_size
-        self.max_queued_items = max_queued_items
-        self.wait_s = wait_s
-        self.concurrency = concurrency
-        self.waiting: dict[InputType, deque[Item]] = {input_type: deque() for input_type in INPUT_TYPES}
-        self.query_turns = 0
-        self.workers: set[asyncio.Task[None]] = set()
+        waits_s: dict[InputType, float] = {"query": 0.0, "passage": wait_s}
+        self.lanes = {
+            input_type: Lane(run, input_type, max_batch_size, max_queued_items, waits_s[input_type], concurrency)
+            for input_type in INPUT_TYPES
+        }
 
     async def encode(self, texts: Sequence[str], input_type: InputType) -> Encoded:
         """Rows in the order of `texts`, of which there is at least one.
@@ -72,11 +68,41 @@ class Batcher:
             Overloaded: too many texts of this kind wait already.
             EmbedderError: what `run` raised.
         """
-        queue = self.waiting[input_type]
-        if len(queue) + len(texts) > self.max_queued_items:
-            raise Overloaded(f"{len(queue)} texts are waiting already: try again in a moment, or run more replicas")
-        job = Job(texts, input_type)
-        queue.extend((job, position) for position in sorted(range(len(texts)), key=lambda i: -len(texts[i])))
+        return await self.lanes[input_type].encode(texts)
+
+    def queued(self, input_type: InputType) -> int:
+        """Texts of this kind that wait for a batch."""
+        return len(self.lanes[input_type].waiting)
+
+
+class Lane:
+    """The batches of one kind of text."""
+
+    def __init__(
+        self,
+        run: Run,
+        input_type: InputType,
+        max_batch_size: int,
+        max_queued_items: int,
+        wait_s: float,
+        concurrency: int,
+    ) -> None:
+        self.run = run
+        self.input_type = input_type
+        self.max_batch_size = max_batch_size
+        self.max_queued_items = max_queued_items
+        self.wait_s = wait_s
+        self.concurrency = concurrency
+        self.waiting: deque[Item] = deque()
+        self.workers: set[asyncio.Task[None]] = set()
+
+    async def encode(self, texts: Sequence[str]) -> Encoded:
+        if len(self.waiting) + len(texts) > self.max_queued_items:
+            raise Overloaded(
+                f"{len(self.waiting)} texts are waiting already: try again in a moment, or run more replicas"
+            )
+        job = Job(texts)
+        self.waiting.extend((job, position) for position in sorted(range(len(texts)), key=lambda i: -len(texts[i])))
         if len(self.workers) < self.concurrency:
             worker = asyncio.create_task(self.work())
             self.workers.add(worker)
@@ -84,29 +110,30 @@ class Batcher:
         return await job.answer
 
     async def work(self) -> None:
-        while any(self.waiting.values()):
-            if self.wait_s and sum(map(len, self.waiting.values())) < self.max_batch_size:
+        while self.waiting:
+            if self.wait_s and len(self.waiting) < self.max_batch_size:
                 await asyncio.sleep(self.wait_s)
             if batch := self.next_batch():
                 await self.run_batch(batch)
 
     def next_batch(self) -> list[Item]:
-        """Up to max_batch_size texts of one kind; those of requests that were given up are dropped."""
-        queries, passages = self.waiting["query"], self.waiting["passage"]
-        passages_turn = bool(passages) and (not queries or self.query_turns >= QUERY_TURNS)
-        self.query_turns = 0 if passages_turn or not passages else self.query_turns + 1
-        queue = passages if passages_turn else queries
+        """Up to max_batch_size texts, fewer long ones; those of requests that were given up are dropped."""
         batch: list[Item] = []
-        while queue and len(batch) < self.max_batch_size:
-            job, position = queue.popleft()
+        longest = 0
+        while self.waiting and len(batch) < self.max_batch_size:
+            job, position = self.waiting[0]
             if not job.answer.done():
+                longest = max(longest, min(len(job.texts[position]), CHARACTERS_PER_TEXT))
+                if batch and longest * (len(batch) + 1) > self.max_batch_size * CHARACTERS_PER_TEXT / 2:
+                    break
                 batch.append((job, position))
+            self.waiting.popleft()
         return batch
 
     async def run_batch(self, batch: list[Item]) -> None:
         jobs = list(dict.fromkeys(job for job, _ in batch))
         try:
-            encoded = await self.run([job.texts[position] for job, position in batch], jobs[0].input_type)
+            encoded = await self.run([job.texts[position] for job, position in batch], self.input_type)
         except EmbedderNotReady as error:
             fail(jobs, error)
         except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -18,6 +19,7 @@ from prodsim.plugin.errors import EmbedderError
 from .transport import Transport
 
 CHUNK_CHARACTERS = 1_000_000
+KEY_VARIABLE = "EMBEDDER_API_KEY"
 Float32 = NDArray[np.float32]
 
 
@@ -35,14 +37,15 @@ class Model:
 class EmbedderClient:
     """Calls one embedder. Use as a context manager, or call `close`.
 
-    `timeout_s` bounds each HTTP exchange with its retries. Every method raises EmbedderUnreachable where nothing
-    answers, EmbedderNotReady where a model is still loading or overloaded by then, and EmbedderError where the answer
-    is a refusal or nonsense; each is one line that names the embedder.
+    `timeout_s` bounds each HTTP exchange with its retries. `api_key` is the one in EMBEDDER_API_KEY, unless given.
+    Every method raises EmbedderUnreachable where nothing answers, EmbedderNotReady where a model is still loading or
+    overloaded by then, and EmbedderError where the answer is a refusal or nonsense; each is one line that names the
+    embedder.
     """
 
-    def __init__(self, url: str, timeout_s: float = 60.0) -> None:
+    def __init__(self, url: str, timeout_s: float = 60.0, api_key: str | None = None) -> None:
         self.url = url.rstrip("/")
-        self.transport = Transport(self.url, timeout_s)
+        self.transport = Transport(self.url, timeout_s, api_key or os.environ.get(KEY_VARIABLE))
         self.known: list[Model] | None = None
 
     def __enter__(self) -> Self:

@@ -1,10 +1,10 @@
-"""What an encoder is: texts in, vectors out."""
+"""What an encoder is: texts in, vectors out, in stages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,17 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What clients need to know of a model. `revision` changes whenever its files do; `created` is Unix seconds."""
+    """What clients need to know of a model. `revision` changes whenever its files do; `created` is Unix seconds.
+
+    `backend` is what computes, such as `torch fp32`.
+    """
 
     id: str
     dimension: int
     max_tokens: int
     revision: str
     created: int
+    backend: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,17 +38,25 @@ class Encoded:
 
 
 class Encoder(Protocol):
-    """Called from one thread at a time."""
+    """`run` is called from one thread at a time; `prepare` may be called from another meanwhile."""
 
     @property
     def card(self) -> ModelCard: ...
 
-    def encode(self, texts: Sequence[str], input_type: InputType) -> Encoded:
+    def prepare(self, texts: Sequence[str], input_type: InputType) -> Any:
+        """What `run` takes for these texts, made on the CPU: tokens and their padding."""
+
+    def run(self, prepared: Any) -> Encoded:
         """One row a text, in order.
 
         Raises:
             EmbedderError: the model gave something that is no vector.
         """
+
+
+def encode(encoder: Encoder, texts: Sequence[str], input_type: InputType) -> Encoded:
+    """All stages at once."""
+    return encoder.run(encoder.prepare(texts, input_type))
 
 
 def unit_length(vectors: Float32) -> Float32:

@@ -26,9 +26,15 @@ class FakeEncoder:
 
     def __init__(self, model_id: str, dimension: int) -> None:
         revision = hashlib.sha256(f"fake-{dimension}".encode()).hexdigest()[:12]
-        self.card = ModelCard(model_id, dimension, max_tokens=256, revision=revision, created=int(time.time()))
+        self.card = ModelCard(
+            model_id, dimension, max_tokens=256, revision=revision, created=int(time.time()), backend="fake"
+        )
 
-    def encode(self, texts: Sequence[str], input_type: InputType) -> Encoded:
+    def prepare(self, texts: Sequence[str], input_type: InputType) -> list[str]:
+        return list(texts)
+
+    def run(self, prepared: list[str]) -> Encoded:
+        texts = prepared
         words = [re.findall(r"\w+", text.lower())[: self.card.max_tokens] for text in texts]
         vectors = np.zeros((len(texts), self.card.dimension), dtype=np.float32)
         for row, text_words in zip(vectors, words, strict=True):

@@ -1,31 +1,51 @@
-"""Which encoder a model name stands for."""
+"""Which encoder a model name stands for, and which back end computes it."""
 
 from __future__ import annotations
 
-from .encoder import INPUT_TYPES, Encoder
+from importlib.util import find_spec
+
+from prodsim.plugin.errors import EmbedderError
+
+from .encoder import INPUT_TYPES, Encoder, encode
 from .fake import FakeEncoder
 from .model_files import ModelSource, check_model_folder, find_model
-from .settings import EmbedderSettings
+from .settings import ModelSettings
 
 WARM_UP_TEXTS = ["warm jacket", "waterproof hiking boots with a wide fit " * 20]
+PACKAGES = {"torch": "torch", "openvino": "openvino", "onnx": "onnxruntime"}
 
 
-def open_encoder(settings: EmbedderSettings) -> Encoder:
+def open_encoder(settings: ModelSettings) -> Encoder:
     """The encoder that `settings.model` names, loaded and warmed up.
 
     Raises:
-        EmbedderError: the model can't be found or loaded, or its device is missing.
+        EmbedderError: the model can't be found or loaded, or its device or back end is missing.
     """
     encoder = load(find_model(settings.model, settings.model_id), settings)
     for input_type in INPUT_TYPES:
-        encoder.encode(WARM_UP_TEXTS, input_type)
+        for texts in (WARM_UP_TEXTS[:1], WARM_UP_TEXTS):
+            encode(encoder, texts, input_type)
     return encoder
 
 
-def load(source: ModelSource, settings: EmbedderSettings) -> Encoder:
+def load(source: ModelSource, settings: ModelSettings) -> Encoder:
     if source.folder is None:
         return FakeEncoder(source.id, source.fake_dimension or 0)
     check_model_folder(source.folder)
     from .transformer import SentenceTransformerEncoder
 
-    return SentenceTransformerEncoder(source.id, source.folder, settings)
+    return SentenceTransformerEncoder(source.id, source.folder, settings, pick_backend(settings))
+
+
+def pick_backend(settings: ModelSettings) -> str:
+    """The back end that `auto` stands for on this machine, else the one that is named.
+
+    Raises:
+        EmbedderError: it is not installed.
+    """
+    if settings.backend == "auto":
+        return "openvino" if not settings.uses_gpu and find_spec("openvino") is not None else "torch"
+    if find_spec(PACKAGES[settings.backend]) is None:
+        extra = "embedder" if settings.backend == "torch" else settings.backend
+        raise EmbedderError(f"back end {settings.backend} is not installed: pip install 'prodsim[{extra}]'")
+    return settings.backend

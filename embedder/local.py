@@ -20,7 +20,6 @@ from prodsim.plugin.errors import EmbedderError
 
 from .__main__ import ERROR_PREFIX
 from .client import EmbedderClient
-from .model_files import public_id
 from .processes import MARK, is_alive, marked, signal_process, stop_marked
 from .server import files_of_ray, prepare
 from .settings import ServerSettings
@@ -85,7 +84,7 @@ def spawn(home: Path, settings: ServerSettings) -> Running:
     mark = secrets.token_hex(8)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "prodsim.embedder", prepared.model_dump_json()],
+            [sys.executable, "-m", "prodsim.embedder", prepared.model_dump_json(exclude_defaults=True)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -93,7 +92,7 @@ def spawn(home: Path, settings: ServerSettings) -> Running:
             env={**os.environ, MARK: mark},
             start_new_session=True,
         )
-    running = Running(process.pid, mark, prepared.url, prepared.model_id or "", time.time())
+    running = Running(process.pid, mark, prepared.url, ", ".join(prepared.declared()), time.time())
     state_file(home).write_text(json.dumps(asdict(running)))
     return running
 
@@ -111,7 +110,7 @@ def wait_until_ready(home: Path, running: Running, timeout_s: float) -> None:
 
 
 def check_same(running: Running, settings: ServerSettings) -> None:
-    prepared_id = public_id(settings.model, settings.model_id)
+    prepared_id = ", ".join(settings.declared())
     if (running.model_id, running.url) != (prepared_id, settings.url):
         raise EmbedderError(
             f"an embedder with model {running.model_id} runs at {running.url}: "
@@ -147,6 +146,33 @@ def stop(home: Path) -> Running | None:
         clear(recorded(home))
         state_file(home).unlink(missing_ok=True)
     return running
+
+
+def reload(home: Path, timeout_s: float) -> list[str]:
+    """Has the embedder read its models file again, and returns their names when all of them are ready.
+
+    Raises:
+        EmbedderError: none runs, it has no models file, the file can't be used, or a model does not load.
+    """
+    running = find(home)
+    if running is None:
+        raise EmbedderError("no embedder of `up` is running")
+    seen = len(log_tail(home, 1 << 30))
+    signal_process(running.pid, signal.SIGHUP)
+    deadline = time.monotonic() + timeout_s
+    while True:
+        new = log_tail(home, 1 << 30)[seen:]
+        for line in new:
+            if line.startswith(("reload failed", "nothing to reload")):
+                raise EmbedderError(line)
+        if any(line.startswith("reloaded: ") for line in new):
+            break
+        if time.monotonic() > deadline or not is_alive(running.pid):
+            raise EmbedderError(f"the models are not ready after {timeout_s:g} s: see {log_file(home)}")
+        time.sleep(0.1)
+    names = next(line for line in new if line.startswith("reloaded: ")).removeprefix("reloaded: ")
+    state_file(home).write_text(json.dumps(asdict(running) | {"model_id": names}))
+    return names.split(", ")
 
 
 def find(home: Path) -> Running | None:

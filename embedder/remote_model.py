@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import DeploymentUnavailableError, RayServeException
 from ray.serve.handle import DeploymentHandle
@@ -12,31 +15,58 @@ from ray.serve.handle import DeploymentHandle
 from prodsim.plugin.errors import EmbedderError, EmbedderNotReady
 
 from .batching import Batcher
-from .encoder import Encoded, InputType
+from .cache import VectorCache
+from .encoder import Encoded, InputType, ModelCard
+from .metrics import Metrics
 from .model_files import one_line
 from .served_model import ServedModel
-from .settings import EmbedderSettings
+from .settings import LimitSettings
 
 PROBE_EVERY_S = 1.0
 PROBE_TIMEOUT_S = 2.0
 PROBE_TRIES = 3
 
 
+@dataclass(frozen=True)
+class Description:
+    """What a replica says of its model, and how its texts are to be batched."""
+
+    card: ModelCard
+    batch_size: int
+    wait_s: float
+    concurrency: int
+
+
 class RemoteModel(ServedModel):
     """Batches are made here, so that a hop to a replica carries many requests."""
 
-    def __init__(self, model_id: str, encoder: DeploymentHandle[Any], settings: EmbedderSettings) -> None:
+    def __init__(
+        self,
+        model_id: str,
+        encoder: DeploymentHandle[Any],
+        limits: LimitSettings,
+        cache: VectorCache,
+        metrics: Metrics,
+    ) -> None:
+        super().__init__(model_id, None, cache)
         self.encoder = encoder
-        batcher = Batcher(
-            self.encode,
-            max_batch_size=settings.batch_size,
-            max_queued_items=settings.max_queued_items,
-            wait_s=settings.batch_wait_s,
-            # on a GPU the next batch travels while one is computed; a CPU has no time to gain, and queries would wait
-            concurrency=settings.replicas * (2 if settings.uses_gpu else 1),
-        )
+        self.limits = limits
+        self.metrics = metrics
+        self.description: Description | None = None
         self.calls: set[asyncio.Future[Encoded]] = set()
-        super().__init__(model_id, batcher)
+
+    def described(self, description: Description) -> None:
+        if self.batcher is None or self.description is None or not same_batches(self.description, description):
+            self.batcher = Batcher(
+                self.encode,
+                max_batch_size=description.batch_size,
+                max_queued_items=self.limits.max_queued_items,
+                wait_s=description.wait_s,
+                concurrency=description.concurrency,
+            )
+        self.description = description
+        self.card = description.card
+        self.was_ready = True
 
     async def encode(self, texts: list[str], input_type: InputType) -> Encoded:
         """Tries again, once, where a replica died and another answers.
@@ -64,8 +94,12 @@ class RemoteModel(ServedModel):
         raise EmbedderNotReady(self.reason)
 
     async def call(self, texts: list[str], input_type: InputType) -> Encoded:
-        encoded: Encoded = await self.encoder.encode.remote(texts, input_type)
-        return encoded
+        began = time.monotonic()
+        content, tokens = await self.encoder.encode.remote(texts, input_type)
+        self.metrics.seconds.labels("batch", input_type).observe(time.monotonic() - began)
+        self.metrics.batch_texts.labels(self.id, input_type).observe(len(texts))
+        vectors = np.frombuffer(content, dtype=np.float32).reshape(len(texts), -1)
+        return Encoded(vectors, np.array(tokens, dtype=np.int64))
 
     async def watch(self) -> None:
         """Keeps `card` true to whether a replica answers; runs as long as the API does."""
@@ -80,7 +114,7 @@ class RemoteModel(ServedModel):
         for _ in range(PROBE_TRIES):
             try:
                 async with asyncio.timeout(timeout_s):
-                    self.card = await self.encoder.describe.remote()
+                    self.described(await self.encoder.describe.remote())
                 return
             except TimeoutError:
                 reason = "no replica of it answers, a new one may be loading"
@@ -91,9 +125,18 @@ class RemoteModel(ServedModel):
                 reason = one_line(error)
         self.lose(reason)
 
+    def forget(self) -> None:
+        """The model is taken away: what is under way ends, its vectors are dropped."""
+        self.lose("it was taken away")
+        self.flights.cache.drop(self.id)
+
     def lose(self, reason: str) -> None:
         """Ends the calls under way too: Serve would keep them until a new replica has loaded the model."""
         self.card = None
         for call in list(self.calls):
             call.cancel()
         self.reason = f"model {self.id} is not ready: {reason}"
+
+
+def same_batches(one: Description, other: Description) -> bool:
+    return (one.batch_size, one.wait_s, one.concurrency) == (other.batch_size, other.wait_s, other.concurrency)

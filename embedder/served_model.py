@@ -11,7 +11,11 @@ import numpy as np
 from prodsim.plugin.errors import EmbedderNotReady
 
 from .batching import Batcher
-from .encoder import Float32, InputType, ModelCard
+from .cache import VectorCache
+from .encoder import Encoded, Float32, InputType, ModelCard
+from .flights import Flights
+
+INVISIBLE = {"Cc", "Cf", "Zl", "Zp", "Zs"}
 
 
 @dataclass(frozen=True)
@@ -21,15 +25,18 @@ class Embedded:
     vectors: Float32
     weights: Float32
     tokens: int
+    revision: str = ""
 
 
 class ServedModel:
     """`card` is None until the model is loaded, and again when it is lost; `reason` then says why."""
 
-    def __init__(self, model_id: str, batcher: Batcher) -> None:
+    def __init__(self, model_id: str, batcher: Batcher | None, cache: VectorCache | None = None) -> None:
         self.id = model_id
         self.batcher = batcher
+        self.flights = Flights(model_id, self.encode_batched, cache or VectorCache(0))
         self.card: ModelCard | None = None
+        self.was_ready = False
         self.reason = f"model {model_id} is loading"
 
     async def embed(self, texts: Sequence[str], input_type: InputType) -> Embedded:
@@ -39,22 +46,26 @@ class ServedModel:
             EmbedderNotReady: the model is not loaded, or too much is waiting for it.
             EmbedderError: the model failed on these texts.
         """
-        if self.card is None:
+        card = self.card
+        if card is None:
             raise EmbedderNotReady(self.reason)
-        vectors = np.zeros((len(texts), self.card.dimension), dtype=np.float32)
+        vectors = np.zeros((len(texts), card.dimension), dtype=np.float32)
         tokens = 0
         if meaningful := [position for position, text in enumerate(texts) if has_meaning(text)]:
-            encoded = await self.batcher.encode([texts[position] for position in meaningful], input_type)
-            vectors[meaningful] = encoded.vectors
-            tokens = int(encoded.tokens.sum())
+            rows = await self.flights.rows([texts[position] for position in meaningful], input_type, card.revision)
+            for position, (vector, count) in zip(meaningful, rows, strict=True):
+                vectors[position] = vector
+                tokens += count
         weights: Float32 = np.asarray(vectors.any(axis=1), dtype=np.float32)
         vectors[weights == 0, -1] = 1.0
-        return Embedded(vectors, weights, tokens)
+        return Embedded(vectors, weights, tokens, card.revision)
+
+    async def encode_batched(self, texts: Sequence[str], input_type: InputType) -> Encoded:
+        if self.batcher is None:
+            raise EmbedderNotReady(self.reason)
+        return await self.batcher.encode(texts, input_type)
 
 
 def has_meaning(text: str) -> bool:
     """False where nothing is left of a text without spaces, control characters and invisible formatting."""
     return any(unicodedata.category(character) not in INVISIBLE for character in text)
-
-
-INVISIBLE = {"Cc", "Cf", "Zl", "Zp", "Zs"}

@@ -18,14 +18,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from prodsim.plugin.errors import EmbedderError
+from prodsim.plugin.errors import EmbedderError, ProdsimError
 
 from .model_files import check_model_folder, find_model, stay_offline
 from .processes import MARK, stop_marked
-from .settings import ServerSettings
+from .settings import ModelSettings, ServerSettings
 
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
-KEEP_ALIVE_S = 300  # longer than the engine's connector keeps an idle connection
+ROUTER_APPLICATION = "embedder"
+ANSWER_TIMEOUT_S = 30.0
 
 # What would lead Ray to another cluster, or to a hub, a proxy or files of the user's that are none of its business.
 FOREIGN = ["RAY_ADDRESS", "RAY_NAMESPACE", "RAY_TMPDIR", "RAY_RUNTIME_ENV_HOOK", "RAY_JOB_CONFIG_JSON_ENV_VAR"]
@@ -44,11 +45,14 @@ def serve_until_stopped(settings: ServerSettings, say: Callable[[str], None], ma
         with stopped_by_signals():
             prepared = prepare(settings)
             with private_ray(prepared):
-                say(f"loading model {prepared.model_id}")
+                models = prepared.declared()
+                say(f"loading model {', '.join(models)}")
                 deploy(prepared)
+                wait_until_answering(prepared)
                 say(f"embedder ready at {prepared.url} after {time.monotonic() - started:.1f} s")
                 while True:
-                    signal.pause()
+                    wait_for_reload()
+                    prepared = reload(prepared, say)
     except Stopped:
         say("embedder stopped")
     finally:
@@ -80,17 +84,55 @@ def heed_signals() -> None:
         signal.signal(number, stop)
 
 
+def wait_for_reload() -> None:
+    """Returns on SIGHUP."""
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+
+    signal.signal(signal.SIGHUP, ask)
+    while not asked:
+        signal.pause()
+
+
 def prepare(settings: ServerSettings) -> ServerSettings:
-    """The settings with the model's folder and id filled in, after all checks that need no Ray.
+    """The settings with the models' folders and ids filled in, after all checks that need no Ray.
 
     Raises:
         EmbedderError: see `serve_until_stopped`.
     """
     check_installed()
+    check_port_free(settings.host, settings.port)
+    if settings.models is not None:
+        return settings.model_copy(update={"models": prepare_models(settings.models)})
+    (model,) = settings.declared().values()
+    found = prepare_model(model)
+    update = {name: getattr(found, name) for name in ("model", "model_id", "load_attempts")}
+    return settings.model_copy(update=update)
+
+
+def prepare_models(models: dict[str, ModelSettings]) -> dict[str, ModelSettings]:
+    """Each with its folder, all problems in one error."""
+    prepared, problems = {}, []
+    for name, model in models.items():
+        try:
+            prepared[name] = prepare_model(model.model_copy(update={"model_id": name}))
+        except EmbedderError as error:
+            problems.append(f"model {name}: {error}")
+    if problems:
+        raise EmbedderError("; ".join(problems))
+    return prepared
+
+
+def prepare_model(settings: ModelSettings) -> ModelSettings:
+    from .loading import pick_backend
+
     source = find_model(settings.model, settings.model_id)
     if source.folder is not None:
         check_model_folder(source.folder)
-    check_port_free(settings.host, settings.port)
+        pick_backend(settings)
     folder = str(source.folder) if source.folder else settings.model
     return settings.model_copy(update={"model": folder, "model_id": source.id, "load_attempts": 1})
 
@@ -127,6 +169,10 @@ def private_ray(settings: ServerSettings) -> Iterator[None]:
         RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",  # its ports on 127.0.0.1 here too; no argument of ray.init does that
         RAY_ENABLE_UV_RUN_RUNTIME_ENV="0",
         RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
+        # each saves a query a change of threads; nothing here blocks a replica's event loop
+        RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD="0",
+        RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP="0",
+        RAY_SERVE_USE_GRPC_BY_DEFAULT="1",
     )
     folder = files_of_ray(os.environ[MARK])
     try:
@@ -150,10 +196,11 @@ def files_of_ray(mark: str) -> Path:
 def start_ray(folder: str, settings: ServerSettings) -> None:
     import ray
 
+    models = settings.declared().values()
     try:
         ray.init(
             address="local",
-            num_cpus=math.ceil(settings.replicas * (settings.num_cpus or 1)) + 1,
+            num_cpus=math.ceil(sum(model.replicas * (model.num_cpus or 0) for model in models)) + 1,
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
             logging_level=logging.WARNING,
@@ -164,28 +211,98 @@ def start_ray(folder: str, settings: ServerSettings) -> None:
         raise EmbedderError(f"Ray does not start: {' '.join(str(error).split())[:300]}") from None
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray is partly typed
     gpus = resources.get("GPU", 0)
-    if gpus < settings.replicas * settings.num_gpus:
-        raise EmbedderError(
-            f"{settings.replicas} replicas of {settings.num_gpus:g} GPUs are asked for, Ray finds {gpus:g} here: "
-            "lower --num-gpus or --replicas"
-        )
+    wanted = sum(model.replicas * model.num_gpus for model in models)
+    if gpus < wanted:
+        raise EmbedderError(f"{wanted:g} GPUs are asked for, Ray finds {gpus:g} here: lower --num-gpus or --replicas")
 
 
 def deploy(settings: ServerSettings) -> None:
+    """The API and each model as applications of their own."""
     from ray import serve
 
-    from .app import QUIET, build_app
+    from .app import QUIET, build_router
 
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    serve.start(
-        proxy_location="HeadOnly",
-        http_options={"host": settings.host, "port": settings.port, "keep_alive_timeout_s": KEEP_ALIVE_S},
-        logging_config=QUIET,
-    )
+    serve.start(proxy_location="Disabled", logging_config=QUIET)
+    router = build_router(settings.application.model_copy(update={"listen": settings.listener}))
+    targets = [serve.RunTarget(router, ROUTER_APPLICATION), *map(model_target, settings.declared().values())]
+    run(targets)
+
+
+def model_target(settings: ModelSettings) -> Any:
+    from ray import serve
+
+    from .app import MODEL_APPLICATION, encoder_of
+
+    # without a reservation of its own, a model shares the machine, so that one more can be added later
+    return serve.RunTarget(encoder_of(settings, reserved_cpus=0), f"{MODEL_APPLICATION}{settings.model_id}", None)
+
+
+def run(targets: list[Any]) -> None:
+    from ray import serve
+
     try:
-        serve.run(build_app(settings.application))
+        serve.run_many(targets)
     except RuntimeError as error:
         raise EmbedderError(failure_in(serve.status(), str(error))) from None
+
+
+def wait_until_answering(settings: ServerSettings) -> None:
+    """The replicas run; the API learns of them a moment later."""
+    import httpx
+
+    deadline = time.monotonic() + ANSWER_TIMEOUT_S
+    with httpx.Client(base_url=settings.url, trust_env=False, verify=False, timeout=5) as client:
+        while True:
+            try:
+                if client.get("/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            if time.monotonic() > deadline:
+                raise EmbedderError(f"the models are loaded, but {settings.url} does not answer: see the log")
+            time.sleep(0.05)
+
+
+def wait_until_served(settings: ServerSettings) -> None:
+    """The API learns of added and removed models a moment later."""
+    import httpx
+
+    deadline = time.monotonic() + ANSWER_TIMEOUT_S
+    with httpx.Client(base_url=settings.url, trust_env=False, verify=False, timeout=5) as client:
+        while time.monotonic() < deadline:
+            if client.get("/readyz").headers.get("x-models") == ",".join(sorted(settings.models or {})):
+                return
+            time.sleep(0.1)
+
+
+def reload(settings: ServerSettings, say: Callable[[str], None]) -> ServerSettings:
+    """The models as the file declares them now: new and changed ones are deployed, others are left alone."""
+    from ray import serve
+
+    from .app import MODEL_APPLICATION
+    from .models_file import read_models
+
+    if settings.models_file is None:
+        say("nothing to reload: the embedder was started without --models")
+        return settings
+    try:
+        models = prepare_models(read_models(settings.models_file))
+        before = settings.models or {}
+        changed = [name for name in models if models[name] != before.get(name)]
+        gone = [name for name in before if name not in models]
+        say(f"reload: {', '.join(changed) or 'none'} new or changed, {', '.join(gone) or 'none'} removed")
+        if changed:
+            run([model_target(models[name]) for name in changed])
+        for name in gone:
+            serve.delete(MODEL_APPLICATION + name, _blocking=False)
+    except ProdsimError as error:
+        say(f"reload failed, the models stay as they were: {error}")
+        return settings
+    settings = settings.model_copy(update={"models": models})
+    wait_until_served(settings)
+    say(f"reloaded: {', '.join(models)}")
+    return settings
 
 
 def failure_in(status: Any, otherwise: str) -> str:

@@ -1,4 +1,4 @@
-"""What the embedder can be told: the model, its copies and its limits."""
+"""What the embedder can be told: its models, their copies, its limits and where it listens."""
 
 from __future__ import annotations
 
@@ -13,10 +13,20 @@ from prodsim.plugin.errors import UsageError
 
 CPU_BATCH_SIZE = 16
 GPU_BATCH_SIZE = 128
+MODEL_ID = r"^[\w.:/-]{1,200}$"
+
+Backend = Literal["auto", "torch", "openvino", "onnx"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+PRECISIONS: dict[Backend, tuple[Precision, ...]] = {
+    "auto": ("fp32", "bf16"),
+    "torch": ("fp32", "bf16", "fp16"),
+    "openvino": ("fp32", "bf16"),
+    "onnx": ("fp32", "int8"),
+}
 
 
-class EmbedderSettings(BaseModel):
-    """Arguments of the Serve application `prodsim.embedder.app:build_app`. Times are seconds."""
+class ModelSettings(BaseModel):
+    """One model: where it comes from, how it is run, and its copies. Times are seconds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
@@ -25,8 +35,21 @@ class EmbedderSettings(BaseModel):
         description="folder or hub name of a sentence-transformers model, or fake-<dimension> (default: MiniLM)",
     )
     model_id: str | None = Field(
-        default=None, pattern=r"^[\w.:/-]{1,200}$", description="name that clients use (default: from the model)"
+        default=None, pattern=MODEL_ID, description="name that clients use (default: from the model)"
     )
+    backend: Backend = Field(
+        default="torch", description="what computes; auto: OpenVINO on a CPU where it is installed, else torch"
+    )
+    precision: Precision = Field(
+        default="auto", description="auto: fp32, but bf16 where backend is auto and the CPU is made for it"
+    )
+    query_prefix: str | None = Field(default=None, description="goes before each query (default: the model's own)")
+    passage_prefix: str | None = Field(default=None, description="goes before each passage (default: the model's own)")
+    dimension: int | None = Field(
+        default=None, ge=1, description="leading dimensions that are kept, for models trained for that (Matryoshka)"
+    )
+    max_tokens: int | None = Field(default=None, ge=8, description="longer texts are cut (default: the model's own)")
+
     replicas: int = Field(default=1, ge=1, le=1000, description="copies of the model")
     num_cpus: float | None = Field(
         default=None,
@@ -49,24 +72,15 @@ class EmbedderSettings(BaseModel):
         default=0.0,
         ge=0,
         le=1,
-        description="how long an idle copy waits for company; what arrives while it works is batched",
+        description="how long an idle copy waits for passages to batch; queries never wait",
     )
-    max_ongoing_requests: int = Field(default=512, ge=1, description="requests held at once; more are answered 503")
-    max_queued_items: int = Field(
-        default=8192, ge=1, description="texts of one kind that may wait; more are answered 503"
-    )
-    request_timeout_s: float = Field(default=60.0, gt=0, description="a request not answered by then is answered 503")
-
-    max_items: int = Field(default=512, ge=1, description="texts in one request")
-    max_characters: int = Field(
-        default=100_000, ge=1, description="characters in one text (a model reads only the first)"
-    )
-    max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024, description="size of one request")
 
     @model_validator(mode="after")
-    def queue_holds_one_request(self) -> Self:
-        if self.max_queued_items < self.max_items:
-            raise ValueError("max_queued_items must be at least max_items")
+    def precision_fits_backend(self) -> Self:
+        if self.precision not in ("auto", *PRECISIONS[self.backend]):
+            raise ValueError(f"backend {self.backend} computes in {' or '.join(PRECISIONS[self.backend])}")
+        if self.backend in ("openvino", "onnx") and self.uses_gpu:
+            raise ValueError(f"backend {self.backend} runs on CPUs only: use torch on a GPU")
         return self
 
     @property
@@ -87,21 +101,99 @@ class EmbedderSettings(BaseModel):
         return max(1, available_cpus() // self.replicas)
 
 
-class ServerSettings(EmbedderSettings):
-    """The application and the address of the server on this machine."""
+class LimitSettings(BaseModel):
+    """What one embedder takes on before it refuses."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    max_ongoing_requests: int = Field(default=512, ge=1, description="requests held at once; more are answered 429")
+    max_queued_items: int = Field(
+        default=8192, ge=1, description="texts of one kind that may wait for a model; more are answered 429"
+    )
+    request_timeout_s: float = Field(default=60.0, gt=0, description="a request not answered by then is answered 503")
+    max_items: int = Field(default=512, ge=1, description="texts in one request")
+    max_characters: int = Field(
+        default=100_000, ge=1, description="characters in one text (a model reads only the first)"
+    )
+    max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024, description="size of one request")
+    cache_bytes: int = Field(
+        default=64 * 1024 * 1024, ge=0, description="memory for vectors of texts that were asked before; 0: no cache"
+    )
+    drain_s: float = Field(default=10.0, ge=0, le=600, description="how long a stop waits for requests under way")
+
+    @model_validator(mode="after")
+    def queue_holds_one_request(self) -> Self:
+        if self.max_queued_items < self.max_items:
+            raise ValueError("max_queued_items must be at least max_items")
+        return self
+
+
+class ListenSettings(BaseModel):
+    """Where an API replica takes requests itself, without the hop through Serve's proxy."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(default=8901, ge=1, le=65535)
+    tls_certificate: Path | None = Field(default=None, description="certificate chain (PEM): answers HTTPS only")
+    tls_key: Path | None = Field(default=None, description="private key of the certificate (PEM)")
+
+    @model_validator(mode="after")
+    def certificate_and_key_go_together(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together")
+        return self
 
     @property
     def url(self) -> str:
         """Where this machine finds the server."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        scheme = "https" if self.tls_certificate else "http"
+        return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
+
+
+class EmbedderSettings(ModelSettings, LimitSettings):
+    """Arguments of the Serve application `prodsim.embedder.app:build_app`: limits, and one model or several.
+
+    `models` maps the names that clients use to models; the fields of a single model are its alternative.
+    """
+
+    models: dict[str, ModelSettings] | None = Field(default=None, description="several models, by name")
+    api_keys_file: Path | None = Field(default=None, description="file with one API key a line; see also api_keys")
+    listen: ListenSettings | None = Field(default=None, description="a port of its own for each machine's API")
+
+    @model_validator(mode="after")
+    def one_way_to_name_models(self) -> Self:
+        if self.models is not None:
+            if given := self.model_fields_set & set(ModelSettings.model_fields):
+                raise ValueError(f"{', '.join(sorted(given))} can't be set beside models: set it for each model")
+            if not self.models:
+                raise ValueError("models is empty: declare at least one")
+        return self
+
+    def declared(self) -> dict[str, ModelSettings]:
+        """The models by public name."""
+        from .model_files import public_id
+
+        if self.models is not None:
+            return {name: model.model_copy(update={"model_id": name}) for name, model in self.models.items()}
+        single = ModelSettings(**self.model_dump(include=set(ModelSettings.model_fields)))
+        return {public_id(self.model, self.model_id): single}
+
+
+class ServerSettings(EmbedderSettings, ListenSettings):
+    """The application and the address of the server on this machine."""
+
+    models_file: Path | None = Field(default=None, description="where `models` came from, read anew on reload")
 
     @property
     def application(self) -> EmbedderSettings:
-        return EmbedderSettings.model_validate(self.model_dump(exclude={"host", "port"}))
+        own = {*ListenSettings.model_fields, "models_file"}
+        return EmbedderSettings.model_validate(self.model_dump(exclude=own, exclude_unset=True))
+
+    @property
+    def listener(self) -> ListenSettings:
+        return ListenSettings(**self.model_dump(include=set(ListenSettings.model_fields)))
 
 
 def server_settings(**values: Any) -> ServerSettings:
@@ -113,8 +205,13 @@ def server_settings(**values: Any) -> ServerSettings:
     try:
         return ServerSettings(**{name: value for name, value in values.items() if value is not None})
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
-        raise UsageError("; ".join(problems)) from None
+        raise UsageError(problems_in(error)) from None
+
+
+def problems_in(error: ValidationError) -> str:
+    problems = [(".".join(map(str, problem["loc"])), problem["msg"]) for problem in error.errors()]
+    problems.sort()
+    return "; ".join(f"{where}: {what}" if where else what for where, what in problems)
 
 
 def port_in(url: str) -> int | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,24 @@ import numpy as np
 
 from prodsim.plugin.errors import EmbedderError
 
-from .encoder import Encoded, InputType, ModelCard, unit_length
+from .encoder import Encoded, InputType, ModelCard, encode, unit_length
 from .model_files import content_revision, one_line, stay_offline
-from .settings import EmbedderSettings
+from .onnx import on_onnxruntime
+from .openvino import SMALL_BATCH_TOKENS, on_openvino
+from .settings import ModelSettings
+from .traced import Features, trace
 
-SMALL_BATCH_CHARACTERS = 500
+PASSAGE_PROMPTS = ("document", "passage", "corpus")  # in the order of SentenceTransformer.encode_document
 
 
 class SentenceTransformerEncoder:
-    """Float32 throughout; texts beyond the model's maximum of tokens are cut there.
+    """Texts beyond the model's maximum of tokens are cut there.
 
-    Queries and passages get the prompts that the model defines for them (`encode_query`, `encode_document`).
+    Queries and passages get the prompts that the model defines for them, as `encode_query` and `encode_document` of
+    sentence-transformers give them, unless the settings have prefixes of their own.
     """
 
-    def __init__(self, model_id: str, folder: Path, settings: EmbedderSettings) -> None:
+    def __init__(self, model_id: str, folder: Path, settings: ModelSettings, backend: str = "torch") -> None:
         """Loads the model in a few seconds. Call it in the thread that will encode: OpenMP counts threads for each.
 
         Raises:
@@ -37,42 +42,123 @@ class SentenceTransformerEncoder:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         stay_offline()
         import torch
-        from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers is partly typed
         if settings.uses_gpu and not torch.cuda.is_available():
             raise EmbedderError("a GPU is asked for, but torch finds none: set num_gpus to 0 and device to auto or cpu")
+        self.device = torch.device("cuda" if settings.uses_gpu else "cpu")
+        self.settings = settings
         try:
-            self.model = SentenceTransformer(
-                str(folder),
-                device="cuda" if settings.uses_gpu else "cpu",
-                trust_remote_code=False,
-                local_files_only=True,
-                model_kwargs={"use_safetensors": True, "dtype": torch.float32},
-            )
+            self.model = load_model(folder, settings, backend)
+        except EmbedderError:
+            raise
         except Exception as error:  # whatever a broken folder makes transformers raise
             raise EmbedderError(f"the model in {folder} can't be loaded: {one_line(error)}") from error
-        self.batch_size = settings.batch_size
+        if settings.max_tokens:
+            self.model.max_seq_length = min(settings.max_tokens, self.model.max_seq_length or settings.max_tokens)
+        self.prompts = {kind: self.prompt(kind) for kind in ("query", "passage")}
+        self.precision = resolved_precision(settings, backend)
+        self.forward = self.pick_forward(backend)
+        self.card = ModelCard(model_id, 0, 0, "", 0)
+        dimension = encode(self, ["one"], "passage").vectors.shape[1]
         self.card = ModelCard(
             id=model_id,
-            dimension=self.model.get_embedding_dimension() or self.encode(["one"], "passage").vectors.shape[1],
+            dimension=dimension,
             max_tokens=min(self.model.max_seq_length or 1 << 30, 1 << 30),
-            revision=content_revision(folder),
+            revision=revision(folder, settings),
             created=int(time.time()),
+            backend=f"{backend} {self.precision}",
         )
 
-    def encode(self, texts: Sequence[str], input_type: InputType) -> Encoded:
+    def pick_forward(self, backend: str) -> Callable[[Features], Features]:
+        if backend == "openvino":
+            return on_openvino(self.model, self.threads, self.precision)
+        if backend == "onnx":
+            return on_onnxruntime(self.model, self.threads, self.precision)
+        if self.device.type == "cpu":
+            return trace(self.model)
+        forward: Callable[[Features], Features] = self.model.forward
+        return forward
+
+    def prompt(self, input_type: str) -> str | None:
+        given = self.settings.query_prefix if input_type == "query" else self.settings.passage_prefix
+        if given is not None:
+            return given
+        names = ("query",) if input_type == "query" else PASSAGE_PROMPTS
+        for name in (*names, self.model.default_prompt_name):
+            if name is not None and name in self.model.prompts:
+                return str(self.model.prompts[name])
+        return None
+
+    def prepare(self, texts: Sequence[str], input_type: InputType) -> Any:
+        task = "query" if input_type == "query" else "document"
+        return self.model.preprocess(list(texts), prompt=self.prompts[input_type], task=task)
+
+    def run(self, prepared: Any) -> Encoded:
         import torch
 
+        features = {
+            name: value.to(self.device) if isinstance(value, torch.Tensor) else value
+            for name, value in prepared.items()
+        }
+        mask = features.get("attention_mask")
         # threads that wait for each other cost a busy machine more than they bring to a few words
-        small = sum(map(len, texts)) < SMALL_BATCH_CHARACTERS
+        small = mask is not None and mask.numel() < SMALL_BATCH_TOKENS
         torch.set_num_threads(1 if small else self.threads)
-        run = self.model.encode_query if input_type == "query" else self.model.encode_document
-        # output_value=None also returns what the tokenizer made of the texts, which is counted for `usage`
-        rows: Any = run(list(texts), batch_size=self.batch_size, show_progress_bar=False, output_value=None)
-        vectors = torch.stack([row["sentence_embedding"] for row in rows]).float().cpu().numpy()
+        with torch.inference_mode():
+            vectors = self.forward(features)["sentence_embedding"][:, : self.settings.dimension]
+            vectors = vectors.float().cpu().numpy()
         if not np.isfinite(vectors).all():
             raise EmbedderError(f"model {self.card.id} gave vectors with values that are not numbers")
-        tokens = [int(row["attention_mask"].sum()) if "attention_mask" in row else 0 for row in rows]
-        return Encoded(unit_length(vectors), np.array(tokens, dtype=np.int64))
+        tokens = mask.sum(dim=1).cpu().numpy() if mask is not None else np.zeros(len(vectors))
+        return Encoded(unit_length(vectors), tokens.astype(np.int64))
+
+
+def load_model(folder: Path, settings: ModelSettings, backend: str) -> Any:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    precisions = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    precision = resolved_precision(settings, backend)
+    dtype = precisions.get(precision, torch.float32) if backend == "torch" else torch.float32
+    model = SentenceTransformer(
+        str(folder),
+        device="cuda" if settings.uses_gpu else "cpu",
+        trust_remote_code=False,
+        local_files_only=True,
+        model_kwargs={"use_safetensors": True, "dtype": dtype},
+    )
+    model.eval()
+    return model
+
+
+def resolved_precision(settings: ModelSettings, backend: str) -> str:
+    """What `auto` stands for: bf16 where a back end that was picked for speed finds a CPU made for it, else fp32."""
+    if settings.precision != "auto":
+        return settings.precision
+    return "bf16" if backend == "openvino" and settings.backend == "auto" and has_bf16() else "fp32"
+
+
+def has_bf16() -> bool:
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "amx_bf16" in flags or "avx512_bf16" in flags
+
+
+def revision(folder: Path, settings: ModelSettings) -> str:
+    """The revision of the model's files; where settings change its vectors beyond rounding, of these too.
+
+    Back ends and half precisions, whose vectors have a cosine of .999 and more with those of fp32, share its revision:
+    catalogs need no new vectors.
+    """
+    files = content_revision(folder)
+    names = ("query_prefix", "passage_prefix", "dimension", "max_tokens")
+    changes = [(name, value) for name in names if (value := getattr(settings, name)) is not None]
+    if settings.precision == "int8":
+        changes.append(("precision", "int8"))
+    if not changes:
+        return files
+    return hashlib.sha256(f"{files} {sorted(changes)}".encode()).hexdigest()[:12]

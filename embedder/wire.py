@@ -123,7 +123,7 @@ def render_embeddings(model_id: str, embedded: Embedded, encoding_format: Format
         for index, (row, weight) in enumerate(zip(rows, embedded.weights.tolist(), strict=True))
     ]
     usage = {"prompt_tokens": embedded.tokens, "total_tokens": embedded.tokens}
-    answer = {"object": "list", "data": data, "model": model_id, "usage": usage}
+    answer = {"object": "list", "data": data, "model": model_id, "revision": embedded.revision, "usage": usage}
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
@@ -137,6 +137,7 @@ def describe_model(card: ModelCard, max_items: int) -> dict[str, Any]:
         "max_tokens": card.max_tokens,
         "max_items": max_items,
         "revision": card.revision,
+        "backend": card.backend,
         "similarity": "cosine",
     }
 

@@ -70,7 +70,12 @@ def read_sql(url: str, query: str | None) -> tuple[tuple[str, ...] | None, Itera
     parsed = parse_url(url, name)
     with ExitStack() as opening:
         opening.enter_context(sql_errors(name, parsed))
-        engine = sqlalchemy.create_engine(parsed, poolclass=sqlalchemy.NullPool, connect_args=connect_arguments(parsed))
+        engine = sqlalchemy.create_engine(
+            parsed,
+            poolclass=sqlalchemy.NullPool,
+            pool_reset_on_return=None,  # a rollback on a connection that broke off is logged with a traceback
+            connect_args=connect_arguments(parsed),
+        )
         connection = engine.connect()
         opening.callback(close_quietly, connection)
         prepare(connection)

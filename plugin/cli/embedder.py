@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from prodsim.plugin.errors import UsageError
 
 from . import output
 from .options import Json
@@ -29,6 +32,16 @@ Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all."
 Port = Annotated[
     int | None, typer.Option(min=1, max=65535, help="Port to listen on (default: the one in embedder_url).")
 ]
+ModelsFile = Annotated[
+    Path | None, typer.Option("--models", metavar="FILE", help="YAML file that declares several models.")
+]
+BackEnd = Annotated[
+    str | None,
+    typer.Option("--backend", metavar="NAME", help="torch, openvino, onnx, or auto: the fastest that is installed."),
+]
+KeysFile = Annotated[Path | None, typer.Option("--api-keys-file", metavar="FILE", help="API keys, one a line.")]
+Certificate = Annotated[Path | None, typer.Option("--tls-certificate", metavar="FILE", help="Answer HTTPS (PEM).")]
+TlsKey = Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Key of the certificate (PEM).")]
 
 
 @app.command()
@@ -41,13 +54,20 @@ def serve(
     max_batch_size: BatchSize = None,
     host: Host = "127.0.0.1",
     port: Port = None,
+    models: ModelsFile = None,
+    backend: BackEnd = None,
+    api_keys_file: KeysFile = None,
+    tls_certificate: Certificate = None,
+    tls_key: TlsKey = None,
 ) -> None:
     """Run the embedder until Ctrl-C or SIGTERM."""
     from prodsim.embedder.server import serve_until_stopped
     from prodsim.plugin.config import load_settings
 
     settings = load_settings(embedder_model=model, embedder_replicas=replicas, embedder_num_gpus=num_gpus)
-    serve_until_stopped(server_settings(settings, model_id, threads, max_batch_size, host, port), output.note)
+    single = {"model_id": model_id, "threads": threads, "max_batch_size": max_batch_size, "backend": backend}
+    files = {"api_keys_file": api_keys_file, "tls_certificate": tls_certificate, "tls_key": tls_key}
+    serve_until_stopped(server_settings(settings, models, single, host=host, port=port, **files), output.note)
 
 
 @app.command()
@@ -60,6 +80,11 @@ def up(
     max_batch_size: BatchSize = None,
     host: Host = "127.0.0.1",
     port: Port = None,
+    models: ModelsFile = None,
+    backend: BackEnd = None,
+    api_keys_file: KeysFile = None,
+    tls_certificate: Certificate = None,
+    tls_key: TlsKey = None,
     as_json: Json = False,
 ) -> None:
     """Start the embedder in the background of this machine and wait until it is ready."""
@@ -67,7 +92,9 @@ def up(
     from prodsim.plugin.config import load_settings
 
     settings = load_settings(embedder_model=model, embedder_replicas=replicas, embedder_num_gpus=num_gpus)
-    wanted = server_settings(settings, model_id, threads, max_batch_size, host, port)
+    single = {"model_id": model_id, "threads": threads, "max_batch_size": max_batch_size, "backend": backend}
+    files = {"api_keys_file": api_keys_file, "tls_certificate": tls_certificate, "tls_key": tls_key}
+    wanted = server_settings(settings, models, single, host=host, port=port, **files)
     output.note(f"starting the embedder at {wanted.url}; its log is {local.log_file(settings.home)}")
     started = local.start(settings.home, wanted)
     running = started.running
@@ -131,23 +158,46 @@ def logs(
         output.result(line)
 
 
+@app.command("reload")
+def reload_models(
+    wait_s: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait until the models are ready.")] = 300.0,
+    as_json: Json = False,
+) -> None:
+    """Read the file of --models again: new and changed models are loaded, others are left alone."""
+    from prodsim.embedder import local
+    from prodsim.plugin.config import load_settings
+
+    names = local.reload(load_settings().home, wait_s)
+    if as_json:
+        output.result_json({"models": names})
+    else:
+        output.result(f"serving {', '.join(names)}")
+
+
 def server_settings(
     settings: Settings,
-    model_id: str | None,
-    threads: int | None,
-    max_batch_size: int | None,
+    models: Path | None,
+    single: dict[str, Any],
+    *,
     host: str,
     port: int | None,
+    **files: Path | None,
 ) -> ServerSettings:
     from prodsim.embedder import settings as embedder
 
+    address = {"host": host, "port": port or embedder.port_in(settings.embedder_url)}
+    paths = {name: path and path.resolve() for name, path in files.items()}
+    if models is not None:
+        if given := sorted(name for name, value in single.items() if value is not None):
+            raise UsageError(f"{', '.join(given)} can't be given beside --models: set it for each model in {models}")
+        from prodsim.embedder.models_file import read_models
+
+        return embedder.server_settings(models=read_models(models), models_file=models.resolve(), **address, **paths)
     return embedder.server_settings(
         model=settings.embedder_model,
-        model_id=model_id,
         replicas=settings.embedder_replicas,
         num_gpus=settings.embedder_num_gpus,
-        threads=threads,
-        max_batch_size=max_batch_size,
-        host=host,
-        port=port or embedder.port_in(settings.embedder_url),
+        **single,
+        **address,
+        **paths,
     )

@@ -184,7 +184,9 @@ def test_up_status_logs_and_down(surroundings: dict[str, str], tmp_path: Path) -
         assert status["processes"] == len(marked(mark))
         assert "ready at http://127.0.0.1:8951" in admin(surroundings, "logs").stdout
 
-        (encoder,) = [pid for pid in marked(mark) if b"default:encoder" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        (encoder,) = [
+            pid for pid in marked(mark) if b"model-fake-32:encoder" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
         os.kill(encoder, signal.SIGKILL)
         with EmbedderClient("http://127.0.0.1:8951") as client:
             assert client.embed(["a killed replica is replaced"], "passage")[0].shape == (1, 32)

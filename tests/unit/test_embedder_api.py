@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 
 from prodsim.embedder.api import create_api
 from prodsim.embedder.batching import Batcher
-from prodsim.embedder.encoder import Encoded, InputType
+from prodsim.embedder.encoder import Encoded, InputType, encode
 from prodsim.embedder.fake import FakeEncoder
 from prodsim.embedder.served_model import ServedModel
 from prodsim.embedder.settings import EmbedderSettings
@@ -36,10 +36,11 @@ def serve(encoder: FakeEncoder) -> ServedModel:
             raise EmbedderNotReady("no replica answers")
         if "poison" in " ".join(texts):
             raise EmbedderError("the model choked")
-        return encoder.encode(texts, input_type)
+        return encode(encoder, texts, input_type)
 
     model = ServedModel(encoder.card.id, Batcher(run, max_batch_size=4, max_queued_items=SETTINGS.max_queued_items))
     model.card = encoder.card
+    model.was_ready = True
     return model
 
 
@@ -261,14 +262,14 @@ def test_a_lost_replica_is_answered_503_and_a_failing_model_500(api: TestClient)
 
 async def slow(texts: list[str], input_type: InputType) -> Encoded:
     await asyncio.sleep(0.3)
-    return FakeEncoder("fake-16", 16).encode(texts, input_type)
+    return encode(FakeEncoder("fake-16", 16), texts, input_type)
 
 
 @pytest.mark.parametrize("limit", [{"max_ongoing_requests": 3}, {"max_items": 3, "max_queued_items": 3}])
-def test_more_than_can_be_held_is_answered_503_at_once_and_the_rest_is_answered(limit: dict[str, int]) -> None:
+def test_more_than_can_be_held_is_answered_429_at_once_and_the_rest_is_answered(limit: dict[str, int]) -> None:
     limits = EmbedderSettings(model="fake-16", **limit)  # type: ignore[arg-type]  # the fields in `limit` are all int
     model = ServedModel("fake-16", Batcher(slow, max_batch_size=1, max_queued_items=limits.max_queued_items))
-    model.card = MODEL.card
+    model.card, model.was_ready = MODEL.card, True
 
     async def ask() -> list[httpx.Response]:
         transport = httpx.ASGITransport(create_api(lambda: {model.id: model}, limits))
@@ -277,7 +278,7 @@ def test_more_than_can_be_held_is_answered_503_at_once_and_the_rest_is_answered(
             return await asyncio.gather(*posts)
 
     answers = asyncio.run(ask())
-    refused = [answer for answer in answers if answer.status_code == 503]
+    refused = [answer for answer in answers if answer.status_code == 429]
     assert len(answers) - len(refused) == sum(answer.status_code == 200 for answer in answers) >= 3
     assert len(refused) >= 2
     assert all(answer.headers["retry-after"] and answer.json()["error"]["message"] for answer in refused)
@@ -286,7 +287,7 @@ def test_more_than_can_be_held_is_answered_503_at_once_and_the_rest_is_answered(
 def test_a_request_that_takes_too_long_is_answered_503() -> None:
     hasty = EmbedderSettings(model="fake-16", request_timeout_s=0.05)
     model = ServedModel("fake-16", Batcher(slow, max_batch_size=1, max_queued_items=9))
-    model.card = MODEL.card
+    model.card, model.was_ready = MODEL.card, True
     with TestClient(create_api(lambda: {model.id: model}, hasty)) as api:
         late = api.post("/v1/embeddings", json={"input": "a"})
         assert "0.05 s" in refusal(late, 503)["message"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prodsim.embedder.batching import QUERY_TURNS, Batcher, Overloaded
+from prodsim.embedder.batching import Batcher, Overloaded
 from prodsim.embedder.encoder import Encoded, InputType
 from prodsim.plugin.errors import EmbedderError, EmbedderNotReady
 
@@ -100,7 +100,7 @@ def test_a_stream_of_queries_does_not_starve_a_bulk_load() -> None:
         await asyncio.gather(*(batches.encode(["query"], "query") for _ in range(20)))
         await load
         kinds = [kind for kind, _ in recorder.batches]
-        assert kinds.index("passage") <= QUERY_TURNS
+        assert kinds.index("passage") <= 2
 
     run(check())
 
@@ -126,14 +126,16 @@ def test_no_more_batches_run_at_once_than_allowed() -> None:
     run(check())
 
 
-def test_a_wait_gathers_what_comes_a_moment_later() -> None:
+def test_a_wait_gathers_passages_that_come_a_moment_later_and_no_query_waits() -> None:
     async def check() -> None:
         recorder = Recorder()
         batches = batcher(recorder, wait_s=0.05)
-        first = asyncio.create_task(batches.encode(["a"], "query"))
+        first = asyncio.create_task(batches.encode(["a"], "passage"))
         await asyncio.sleep(0.01)
-        await asyncio.gather(first, batches.encode(["b"], "query"))
-        assert recorder.batches == [("query", ["a", "b"])]
+        async with asyncio.timeout(0.03):
+            await batches.encode(["q"], "query")
+        await asyncio.gather(first, batches.encode(["b"], "passage"))
+        assert recorder.batches == [("query", ["q"]), ("passage", ["a", "b"])]
 
     run(check())
 
