@@ -1,38 +1,11 @@
-"""The list of products in a parsed JSON or YAML file, item by item."""
+"""An item of a parsed file as a row, or as a broken one."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from pathlib import Path
-
-from prodsim.plugin.errors import CatalogError
 
 from .source import SourceRow
 
 TEXT_LIMIT = 10_000  # characters of a broken row that are kept for the rejects file
 KINDS = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
-
-
-def find_list(path: Path, content: object) -> list[object]:
-    """The list of products in parsed JSON or YAML: `content` itself, or the one list that it holds.
-
-    Raises:
-        CatalogError: it holds none, or several.
-    """
-    if isinstance(content, list):
-        return content
-    if not isinstance(content, dict):
-        raise CatalogError(f"{path} holds {kind_of(content)}: it should hold a list of products")
-    lists = {str(key): value for key, value in content.items() if isinstance(value, list)}
-    if len(lists) > 1:
-        raise CatalogError(f"{path} holds several lists ({', '.join(lists)}): keep the one of the products")
-    if not lists:
-        raise CatalogError(f"{path} holds one object with no list in it: it should hold a list of products")
-    return next(iter(lists.values()))
-
-
-def rows_of(items: list[object]) -> Iterator[SourceRow]:
-    return (as_row(number, item) for number, item in enumerate(items, start=1))
 
 
 def as_row(number: int, value: object, text: bytes | str | None = None) -> SourceRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.engine import URL, CursorResult
 
+LOGGER = "prodsim"
 FETCHED_ROWS = 1_000
 CONNECT_TIMEOUT_S = 10
 LIMIT = f"{ROW_LIMIT_BYTES >> 20} MiB"
@@ -73,9 +75,11 @@ def read_sql(url: str, query: str | None) -> tuple[tuple[str, ...] | None, Itera
         engine = sqlalchemy.create_engine(
             parsed,
             poolclass=sqlalchemy.NullPool,
-            pool_reset_on_return=None,  # a rollback on a connection that broke off is logged with a traceback
+            pool_logging_name=LOGGER,
             connect_args=connect_arguments(parsed),
         )
+        # what can't be closed because the connection broke off is logged with a traceback
+        logging.getLogger(f"sqlalchemy.pool.impl.NullPool.{LOGGER}").disabled = True
         connection = engine.connect()
         opening.callback(close_quietly, connection)
         prepare(connection)

@@ -10,7 +10,6 @@ import subprocess
 import tempfile
 import time
 import tracemalloc
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -195,7 +194,7 @@ def test_what_can_not_be_read_is_said_in_one_line_without_the_password(shop: str
     assert 'database "gone" does not exist' in refusal(shop.replace("/postgres", "/gone"), "SELECT 1")
 
 
-def test_a_connection_that_breaks_off_is_said_in_one_line(shop: str) -> None:
+def test_a_connection_that_breaks_off_is_said_in_one_line(shop: str, capfd: pytest.CaptureFixture[str]) -> None:
     source = read_rows(shop, options=ReadOptions(query="SELECT sku, pg_backend_pid() AS pid FROM many"))
     first = next(source)
     rows_of(shop, f"SELECT pg_terminate_backend({first.values['pid']}) AS done")
@@ -203,9 +202,12 @@ def test_a_connection_that_breaks_off_is_said_in_one_line(shop: str) -> None:
         list(source)
     assert str(caught.value).startswith(source.name)
     assert "\n" not in str(caught.value)
+    assert capfd.readouterr().err == ""
 
 
-def test_a_source_that_is_left_early_closes_its_connection_whatever_became_of_it(shop: str) -> None:
+def test_a_source_that_is_left_early_closes_its_connection_whatever_became_of_it(
+    shop: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     source = read_rows(shop, options=ReadOptions(query="SELECT sku, pg_backend_pid() AS pid FROM many"))
     pid = next(source).values["pid"]
     assert rows_of(shop, f"SELECT pid FROM pg_stat_activity WHERE pid = {pid}")
@@ -216,10 +218,9 @@ def test_a_source_that_is_left_early_closes_its_connection_whatever_became_of_it
         rows_of(shop, f"SELECT pid FROM pg_stat_activity WHERE pid = {pid}")
     source = read_rows(shop, options=ReadOptions(query="SELECT sku, pg_backend_pid() AS pid FROM many"))
     rows_of(shop, f"SELECT pg_terminate_backend({next(source).values['pid']}) AS done")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        del source
-        gc.collect()
+    del source
+    gc.collect()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_catalog_can_be_checked_from_a_database(shop: str, tmp_path: Path) -> None:
