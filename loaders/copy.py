@@ -36,6 +36,7 @@ def copy_products(
     """
     report = Report()
     account = report.account
+    progress(report)
     version = new_version()
     waiting = Waiting(PATIENCE_S, say)
     products = stored_documents(target.client, source_index)

@@ -145,6 +145,7 @@ class Load:
     def run(self, sources: Iterable[Source], size_bytes: int | None) -> Account:
         flights: set[Future[None]] = set()
         pool = ThreadPoolExecutor(UNDER_WAY, thread_name_prefix="load")
+        self.progress(self.report)
         try:
             for batch, again in self.batches(sources, size_bytes):
                 while len(flights) >= UNDER_WAY:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from prodsim.mappings.bundle import TextModel, index_body
+from prodsim.plugin.cli import progress
 from prodsim.plugin.cli.main import run
 from prodsim.plugin.client import connect
 from prodsim.plugin.errors import ExitCode
@@ -252,6 +253,7 @@ def test_the_runs_in_the_documentation_print_what_it_shows(
 ) -> None:
     (in_shell / "examples").symlink_to(ROOT / "examples")
     monkeypatch.delenv("PRODSIM_ALIAS")
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 3600)  # on a slow day a load says how far it is
     settings = example.settings
     page = ROOT / "docs" / "commands.md"
     runs = replay(page, {DEFAULT_ENGINE: settings.engine_url, DEFAULT_EMBEDDER: settings.embedder_url})

@@ -316,12 +316,12 @@ def test_a_cut_network_is_waited_out_and_nothing_is_lost_or_written_twice(
     with TcpProxy(engine_url) as proxy, BulkWriter(connected(proxy.url), index, say=said.append) as writer:
 
         def cut() -> None:
-            for mode in ("refuse", "hang"):
-                time.sleep(0.4)
+            time.sleep(4)
+            for mode in ("hang", "refuse", "pass"):
                 proxy.mode = mode
-                time.sleep(5)
-                proxy.mode = "pass"
+                time.sleep(2)
 
+        proxy.mode = "refuse"
         trouble = threading.Thread(target=cut)
         trouble.start()
         done = write_from_threads(writer, writes[: len(writes) // 2])
@@ -400,7 +400,9 @@ def test_a_full_disk_is_waited_for_and_said(any_client: OpenSearch, index: str) 
             done = writer.write([index_write({"sku": "b"}, 1)])
             space.join()
         finally:
-            set_transient(dict.fromkeys({**watched, **marks}))
+            blocks = {"cluster.blocks.create_index": None}  # above the high watermark it makes no index either
+            reset = {"transient": dict.fromkeys({**watched, **marks}) | blocks, "persistent": blocks}
+            any_client.cluster.put_settings(body=reset)
             any_client.indices.put_settings(index="_all", body={"index.blocks.read_only_allow_delete": None})
     assert statuses(done) == ["written"]
     assert "disk is full: free space" in said[0]

