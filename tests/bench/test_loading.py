@@ -35,7 +35,7 @@ LEAST_SPEEDUP = 5
 MOST_GROWTH = 1.2
 SMALL_ROWS = int(os.environ.get("BENCH_ROWS", "1000000")) // 10
 LARGE_ROWS = 10 * SMALL_ROWS
-TEXTS = 3000
+TEXTS = 2000
 
 pytestmark = pytest.mark.timeout(3600)
 
