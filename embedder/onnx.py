@@ -12,7 +12,7 @@ from typing import Any
 from prodsim.plugin.errors import EmbedderError
 
 from .model_files import one_line
-from .traced import Features, TransformerOnly
+from .traced import Features, TransformerOnly, after_transformer
 
 
 def on_onnxruntime(model: Any, threads: int, precision: str) -> Callable[[Features], Features]:
@@ -76,6 +76,4 @@ class OnnxForward:
 
         (embeddings,) = self.session.run(None, {name: features[name].numpy() for name in self.names})
         features[self.output] = torch.from_numpy(embeddings)
-        for module in list(self.model)[1:]:
-            features = module(features)
-        return features
+        return after_transformer(self.model, features)

@@ -12,7 +12,7 @@ from typing import Any
 from prodsim.plugin.errors import EmbedderError
 
 from .model_files import one_line
-from .traced import Features, TransformerOnly
+from .traced import Features, TransformerOnly, after_transformer
 
 SMALL_BATCH_TOKENS = 128  # fewer are done sooner by one thread than by several that wait for each other
 HINTS = {"fp32": "f32", "bf16": "bf16"}
@@ -72,6 +72,4 @@ class OpenVinoForward:
         request = own[threads]
         request.infer([features[name].numpy() for name in self.names], share_inputs=True)
         features[self.output] = torch.from_numpy(request.get_output_tensor(0).data.copy())
-        for module in list(self.model)[1:]:
-            features = module(features)
-        return features
+        return after_transformer(self.model, features)

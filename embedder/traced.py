@@ -53,6 +53,13 @@ class TransformerOnly:
             )
 
 
+def after_transformer(model: Any, features: Features) -> Features:
+    """What a model's other modules, such as pooling, make of token embeddings."""
+    for module in list(model)[1:]:
+        features = module(features)
+    return features
+
+
 class TracedForward:
     def __init__(self, model: Any) -> None:
         import torch
@@ -72,9 +79,7 @@ class TracedForward:
         # else each new shape would be compiled, in the middle of a query
         with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]  # public, but not in its __all__
             features[self.output] = self.graph(*tensors)
-        for module in list(self.model)[1:]:
-            features = module(features)
-        return features
+        return after_transformer(self.model, features)
 
 
 def largest_difference(model: Any, forward: Callable[[Features], Features]) -> float:

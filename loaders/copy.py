@@ -10,7 +10,7 @@ from prodsim.plugin.client import engine_errors
 from prodsim.plugin.errors import EmbedderError, EngineError
 
 from .account import Account
-from .bulk.writer import BulkWriter, index_write
+from .bulk.writer import GIVE_UP_AFTER_S, BulkWriter, index_write
 from .checkpoint import new_version
 from .embedding import complete
 from .load import Progress, Report
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
 BATCH_PRODUCTS = 256
-PATIENCE_S = 600.0
 
 Say = Callable[[str], None]
 
@@ -38,9 +37,9 @@ def copy_products(
     account = report.account
     progress(report)
     version = new_version()
-    waiting = Waiting(PATIENCE_S, say)
+    waiting = Waiting(GIVE_UP_AFTER_S, say)
     products = stored_documents(target.client, source_index)
-    with BulkWriter(target.client, target.index, say=say, give_up_after_s=PATIENCE_S) as writer:
+    with BulkWriter(target.client, target.index, say=say, give_up_after_s=GIVE_UP_AFTER_S) as writer:
         while batch := list(islice(products, BATCH_PRODUCTS)):
             account.read += len(batch)
             known = {document["sku"]: document for document in batch}

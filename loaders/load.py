@@ -12,7 +12,7 @@ from prodsim.plugin.errors import CatalogError
 
 from .account import Account
 from .batch import BATCH_ROWS, Batch, Row, in_batches, prepared
-from .bulk.writer import BulkWriter
+from .bulk.writer import GIVE_UP_AFTER_S, BulkWriter
 from .checkpoint import Checkpoint, Settled
 from .journey import TRAVEL, UPDATABLE, Arrived, Mode, Road
 from .preparing.catalog import Catalog, checked_rows
@@ -56,7 +56,7 @@ class Options:
     only: tuple[str, ...] = ("price", "stock")
     max_rejects: Limit | None = None
     max_delete_share: float = 0.1
-    patience_s: float = 600.0
+    patience_s: float = GIVE_UP_AFTER_S
 
 
 @dataclass

@@ -8,7 +8,7 @@ from prodsim.plugin.errors import CatalogError
 
 from .bulk.writer import BulkWriter, Write
 from .checkpoint import Checkpoint
-from .target import Target, count_of, skus_untouched_since
+from .target import Target, count_products, skus_untouched_since
 
 
 def remove_missing(target: Target, checkpoint: Checkpoint, writer: BulkWriter, most_share: float) -> int:
@@ -20,7 +20,9 @@ def remove_missing(target: Target, checkpoint: Checkpoint, writer: BulkWriter, m
     Raises:
         CatalogError: they are more than `most_share` of the index; none is deleted then.
     """
-    there = count_of(target.client, target.index)
+    if not checkpoint.run.last_writes:  # the index was empty when the run began
+        return 0
+    there = count_products(target.client, target.index)
     gone = sum(len(page) for page in missing(target, checkpoint))
     if there and gone / there > most_share:
         raise CatalogError(

@@ -108,7 +108,8 @@ def skus_untouched_since(
             after = hits[-1]["_seq_no"]
 
 
-def count_of(client: OpenSearch, index: str) -> int:
+def count_products(client: OpenSearch, index: str) -> int:
+    """After a refresh: what was written until now counts."""
     with engine_errors(f"counting products of {index}"):
         client.indices.refresh(index=index)
         return int(client.count(index=index)["count"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prodsim.loaders.account import Account
+from prodsim.loaders.target import count_products
 from prodsim.mappings.bundle import index_body
 
 from . import indexes
@@ -31,7 +32,7 @@ def open_checked(shop: Shop, name: str, account: Account) -> None:
         EngineError: it does not hold what was sent. CatalogError: it holds nothing.
     """
     indexes.open_index(shop.client, name, index_body(shop.model))
-    count = indexes.count_products(shop.client, name)
+    count = count_products(shop.client, name)
     sent = account.indexed + account.unchanged
     if count != sent:
         raise EngineError(f"{name} holds {count} products where {sent} were sent: the alias stays as it was")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from prodsim.loaders.copy import copy_products
 from prodsim.loaders.load import Progress
 from prodsim.loaders.request import Request
+from prodsim.loaders.target import count_products
 
 from . import indexes
 from .building import new_index, open_checked
@@ -39,7 +40,7 @@ def copy(shop: Shop, replaces: str, progress: Progress, say: Say) -> Outcome:
     try:
         account = copy_products(replaces, shop.target(name), progress, say)
         open_checked(shop, name, account)
-        if account.read != (now := indexes.count_products(shop.client, replaces)):
+        if account.read != (now := count_products(shop.client, replaces)):
             raise EngineError(
                 f"{replaces} holds {now} products and its copy {account.read}: it was written to meanwhile; "
                 "run reindex again"
@@ -70,7 +71,7 @@ def plan_reindex(shop: Shop, keep: int = 1) -> dict[str, Any]:
         "alias": shop.settings.alias,
         "index": name,
         "serving": serving.name,
-        "products": indexes.count_products(shop.client, serving.name),
+        "products": count_products(shop.client, serving.name),
         "model": shop.model.stamp,
         "removes": to_remove(shop, name, serving.name, keep),
     }

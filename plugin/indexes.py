@@ -206,9 +206,3 @@ def swap(client: OpenSearch, alias: str, to: str, away_from: str | None = None) 
         actions.insert(0, {"remove": {"index": away_from, "alias": alias, "must_exist": True}})
     with engine_errors(f"pointing alias {alias} at {to}"):
         client.indices.update_aliases(body={"actions": actions})
-
-
-def count_products(client: OpenSearch, index: str) -> int:
-    with engine_errors(f"counting products of {index}"):
-        client.indices.refresh(index=index)
-        return int(client.count(index=index)["count"])

@@ -18,7 +18,7 @@ from prodsim.loaders.load import Progress, load_rows
 from prodsim.loaders.rejects import RejectsFile
 from prodsim.loaders.removal import remove_missing
 from prodsim.loaders.request import Request
-from prodsim.loaders.target import last_writes
+from prodsim.loaders.target import Target, count_products, last_writes
 from prodsim.loaders.waiting import Waiting
 
 from . import indexes
@@ -68,23 +68,13 @@ def load(shop: Shop, request: Request, progress: Progress, say: Say) -> Outcome:
             checkpoint = begin(shop, request, "load", run)
         target = shop.target(serving.name)
         with checkpoint, told_how_to_go_on(checkpoint, say), rejects_of(request, checkpoint) as rejects:
-            account = load_rows(
-                request.sources(),
-                request.catalog,
-                target,
-                rejects,
-                checkpoint,
-                request.options,
-                progress,
-                say,
-                request.size_bytes(),
-            )
+            account = rows_loaded(target, request, checkpoint, rejects, progress, say)
             if request.options.mode == "full":
                 with writer_for(shop, request, serving.name, say) as writer:
                     removed = remove_missing(target, checkpoint, writer, request.options.max_delete_share)
                 account = replace(account, removed=removed)
             waiting = Waiting(request.options.patience_s, say)
-            waiting.outlast(lambda: indexes.count_products(shop.client, serving.name))  # refreshes: all is found now
+            waiting.outlast(lambda: count_products(shop.client, serving.name))  # refreshes: all is found now
             return ended(request, checkpoint, rejects, Outcome(serving.name, None, account))
 
 
@@ -104,17 +94,7 @@ def rebuild(shop: Shop, request: Request, replaces: str | None, progress: Progre
         target = shop.target(run.index)
         with checkpoint, told_how_to_go_on(checkpoint, say), rejects_of(request, checkpoint) as rejects:
             try:
-                account = load_rows(
-                    request.sources(),
-                    request.catalog,
-                    target,
-                    rejects,
-                    checkpoint,
-                    request.options,
-                    progress,
-                    say,
-                    request.size_bytes(),
-                )
+                account = rows_loaded(target, request, checkpoint, rejects, progress, say)
                 with writer_for(shop, request, run.index, say) as writer:
                     remove_missing(target, checkpoint, writer, most_share=1)
                 Waiting(request.options.patience_s, say).outlast(lambda: open_checked(shop, run.index, account))
@@ -124,6 +104,22 @@ def rebuild(shop: Shop, request: Request, replaces: str | None, progress: Progre
                 raise
             indexes.swap(shop.client, alias, run.index, replaces)
             return ended(request, checkpoint, rejects, Outcome(run.index, replaces, account))
+
+
+def rows_loaded(
+    target: Target, request: Request, checkpoint: Checkpoint, rejects: RejectsFile, progress: Progress, say: Say
+) -> Account:
+    return load_rows(
+        request.sources(),
+        request.catalog,
+        target,
+        rejects,
+        checkpoint,
+        request.options,
+        progress,
+        say,
+        request.size_bytes(),
+    )
 
 
 def run_into_new_index(shop: Shop, request: Request, say: Say) -> Run:

@@ -40,15 +40,19 @@ PORT = 19460
 pytestmark = pytest.mark.timeout(1800)
 
 
-@pytest.fixture(scope="module")
-def engine(slot: int, home: Path) -> Iterator[Engine]:
-    """An engine that tests may kill; its write queue is so short that it refuses writes now and then."""
-    started = start_engine(
+def engine_up(home: Path, slot: int) -> Engine:
+    return start_engine(
         home / "chaos",
         port=PORT + slot,
         downloads=default_home() / "downloads",
         settings={"thread_pool.write.queue_size": "1"},
     )
+
+
+@pytest.fixture(scope="module")
+def engine(slot: int, home: Path) -> Iterator[Engine]:
+    """An engine that tests may kill; its write queue is so short that it refuses writes now and then."""
+    started = engine_up(home, slot)
     yield started
     stop_engine(home / "chaos", started.name, purge=True)
 
@@ -155,6 +159,13 @@ def make_load(
     client.indices.delete(index=f"{alias}-0*", ignore=[404])
 
 
+def under_way(make_load: Callable[[], Load]) -> Load:
+    load = make_load()
+    load.start()
+    load.wait_until_under_way()
+    return load
+
+
 def ended_whole(load: Load, client: OpenSearch, alias: str) -> str:
     """Checks the load and returns what it printed."""
     code, printed = load.end()
@@ -200,26 +211,17 @@ def settled_texts(load: Load) -> set[str]:
 def test_the_engine_killed_and_restarted(
     make_load: Callable[[], Load], client: OpenSearch, alias: str, engine: Engine, home: Path, slot: int
 ) -> None:
-    load = make_load()
-    load.start()
-    load.wait_until_under_way()
+    load = under_way(make_load)
     os.kill(pid_of(engine, home), signal.SIGKILL)
     time.sleep(3)
-    start_engine(
-        home / "chaos",
-        port=PORT + slot,
-        downloads=default_home() / "downloads",
-        settings={"thread_pool.write.queue_size": "1"},
-    )
+    engine_up(home, slot)
     ended_whole(load, client, alias)
 
 
 def test_the_engine_stopped_for_a_while(
     make_load: Callable[[], Load], client: OpenSearch, alias: str, engine: Engine, home: Path
 ) -> None:
-    load = make_load()
-    load.start()
-    load.wait_until_under_way()
+    load = under_way(make_load)
     pid = pid_of(engine, home)
     os.kill(pid, signal.SIGSTOP)
     time.sleep(STOPPED_S)
@@ -244,9 +246,7 @@ def test_the_disk_full_for_a_while(
         f"{disk}.watermark.{mark}": share
         for mark, share in (("low", "0.1%"), ("high", "0.2%"), ("flood_stage", "0.3%"))
     }
-    load = make_load()
-    load.start()
-    load.wait_until_under_way()
+    load = under_way(make_load)
     embedder.mode = "hang"
     client.cluster.put_settings(body={"transient": {**watched, **marks}})
     try:
@@ -281,9 +281,7 @@ def wait_for(holds: Callable[[], Any], timeout_s: float) -> None:
 def test_the_embedder_away_for_a_while(
     make_load: Callable[[], Load], client: OpenSearch, alias: str, embedder: EmbedderProxy, mode: str
 ) -> None:
-    load = make_load()
-    load.start()
-    load.wait_until_under_way()
+    load = under_way(make_load)
     embedder.mode = mode
     time.sleep(8)
     embedder.mode = "pass"
@@ -294,9 +292,7 @@ def test_the_embedder_away_for_a_while(
 def test_the_embedder_answering_nonsense_ends_the_load_which_goes_on_later(
     make_load: Callable[[], Load], client: OpenSearch, alias: str, embedder: EmbedderProxy, mode: str
 ) -> None:
-    load = make_load()
-    load.start()
-    load.wait_until_under_way()
+    load = under_way(make_load)
     embedder.mode = mode
     code, printed = load.end()
     assert code == ExitCode.FAILED, printed
@@ -311,9 +307,7 @@ def test_the_embedder_answering_nonsense_ends_the_load_which_goes_on_later(
 def test_the_network_cut_and_back(
     make_load: Callable[[], Load], client: OpenSearch, alias: str, network: TcpProxy
 ) -> None:
-    load = make_load()
-    load.start()
-    load.wait_until_under_way()
+    load = under_way(make_load)
     for mode in ("refuse", "hang", "refuse"):
         network.mode = mode
         time.sleep(2)
@@ -326,9 +320,7 @@ def test_writes_refused_for_a_full_queue(
     make_load: Callable[[], Load], client: OpenSearch, alias: str, engine: Engine
 ) -> None:
     """Others write at the same time, and the engine's queue holds one request."""
-    load = make_load()
-    load.start()
-    load.wait_until_under_way()
+    load = under_way(make_load)
     crowd = Crowd(engine.url, f"{alias}-crowd")
     with crowd:
         ended_whole(load, client, alias)
