@@ -22,7 +22,7 @@ def bm25(client: OpenSearch, alias: str, kind: str) -> Callable[[str], dict[str,
     """BM25 over the profile's own fields and weights; `kind` is best_fields, most_fields or cross_fields."""
 
     def search(query: str) -> dict[str, Any]:
-        body = {"size": SIZE, "_source": False, "query": multi_match(query, kind)}
+        body = {"size": SIZE, "_source": ["sku"], "query": multi_match(query, kind)}
         answer: dict[str, Any] = client.search(index=alias, body=body)
         return answer
 
@@ -44,7 +44,7 @@ def vectors_alone(
     client: OpenSearch, alias: str, field: str, embed: Callable[[str], list[float]]
 ) -> Callable[[str], Any]:
     def search(query: str) -> Any:
-        body = {"size": SIZE, "_source": False, "query": {"knn": {field: {"vector": embed(query), "k": 100}}}}
+        body = {"size": SIZE, "_source": ["sku"], "query": {"knn": {field: {"vector": embed(query), "k": 100}}}}
         return client.search(index=alias, body=body)
 
     return search
@@ -64,7 +64,7 @@ def hybrid(
 
     def search(query: str) -> Any:
         legs = [multi_match(query, "best_fields"), {"knn": {field: {"vector": embed(query), "k": 100}}}]
-        body = {"size": SIZE, "_source": False, "query": {"hybrid": {"queries": legs}}}
+        body = {"size": SIZE, "_source": ["sku"], "query": {"hybrid": {"queries": legs}}}
         return client.search(index=alias, body=body, params={"search_pipeline": HYBRID_PIPELINE})
 
     try:
