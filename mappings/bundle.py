@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from .profile import RankingProfile
-from .render import bundle_file, render_json, render_text
+from .render import bundle_file, render_json
 from .text import text_rule
 
 PREFIX = "prodsim-"
 SEARCH_TEMPLATE = "prodsim-search"
 SIMILAR_TEMPLATE = "prodsim-similar"
+TEMPLATE_FILES = {SEARCH_TEMPLATE: "search.mustache", SIMILAR_TEMPLATE: "similar.mustache"}
 # Markers are terms on fields that no index has: they match nothing, and tell the search pipeline what to fill.
 SEARCH_MARKER = "prodsim_query"
 SIMILAR_MARKER = "prodsim_sku"
+SIGNALS = "query.bool.must[0].function_score.functions[0]"
 VECTOR_LEGS = "query.bool.must[0].function_score.query.bool.should"
 # None of them may be a parameter of a template too: mustache would take that for the direction.
 SORT_FIELDS = ("price", "list_price", "rating", "rating_count", "popularity", "stock", "created_at", "updated_at")
@@ -112,42 +113,12 @@ def search_pipeline(
         index=index,
         text_vector=text_vector_field(model.dimension),
         leg=f"{VECTOR_LEGS}[{list(dimensions).index(model.dimension)}].script_score",
+        signals=SIGNALS,
         query_model=query_model,
         stored_vector_model=stored_vector_model,
         search_marker=SEARCH_MARKER,
         similar_marker=SIMILAR_MARKER,
     )
-
-
-def bm25_scale(engine_version: str) -> float:
-    """What a BM25 score of that engine is, measured in those of OpenSearch 2.x.
-
-    From 3.0 on Lucene's own BM25Similarity scores, without the constant factor k1 + 1 = 2.2 of the one before
-    (OpenSearch issue 17315).
-    """
-    return 1.0 if int(engine_version.split(".")[0]) < 3 else 1 / 2.2
-
-
-def search_templates(profile: RankingProfile, dimensions: Sequence[int], engine_version: str) -> dict[str, str]:
-    """The mustache sources of the stored templates, by name, with a vector leg for each of those lengths.
-
-    A leg keeps its place for good (`leg_dimensions`): pipelines of other indexes write to it by position.
-    """
-    shared = {
-        "profile": profile,
-        "words_k": profile.words.k * bm25_scale(engine_version),
-        "text_vectors": {text_vector_field(dimension): dimension for dimension in dimensions},
-        "text_fields": profile.words.weighted_fields,
-        "placeholder": placeholder,
-        "sort_fields": SORT_FIELDS,
-        "hidden_fields": HIDDEN_FIELDS,
-        "search_marker": SEARCH_MARKER,
-        "similar_marker": SIMILAR_MARKER,
-    }
-    return {
-        SEARCH_TEMPLATE: render_text("search.mustache", **shared, meaning=profile.meaning, floor=profile.floor),
-        SIMILAR_TEMPLATE: render_text("similar.mustache", **shared, meaning=profile.similar, floor=profile.floor),
-    }
 
 
 def leg_dimensions(source: str) -> list[int]:

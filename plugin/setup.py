@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from prodsim.mappings import bundle
 from prodsim.mappings.bundle import PREFIX, TextModel
-from prodsim.mappings.profile import RankingProfile, default_profile
 
 from . import ml
 from .changes import Change
@@ -17,6 +16,9 @@ from .cluster_settings import apply_cluster_settings, plan_cluster_settings
 from .config import Settings
 from .errors import EngineError
 from .indexes import check_alias_name, find_serving_index, pipeline_name, product_indexes
+from .ranking.compile import compile_profile
+from .ranking.files import default_profile
+from .ranking.profile import Profile
 from .resources import Installer, Resource, deduplicated, read_resource
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ def setup(
     client: OpenSearch,
     settings: Settings,
     model: TextModel,
-    profile: RankingProfile | None = None,
+    profile: Profile | None = None,
     dry_run: bool = False,
 ) -> list[Change]:
     """Installs the bundle for the alias and brings the pipelines of its indexes up to date.
@@ -92,9 +94,9 @@ def template_dimensions(client: OpenSearch, models: Sequence[TextModel]) -> list
 
 
 def install_search_templates(
-    installer: Installer, cluster: Cluster, profile: RankingProfile, dimensions: Sequence[int]
+    installer: Installer, cluster: Cluster, profile: Profile, dimensions: Sequence[int]
 ) -> None:
-    for name, source in bundle.search_templates(profile, dimensions, cluster.version).items():
+    for name, source in compile_profile(profile, dimensions, cluster.version).items():
         installer.put(Resource("search template", name, {"script": {"lang": "mustache", "source": source}}))
 
 

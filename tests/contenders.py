@@ -8,14 +8,14 @@ from typing import Any
 
 from opensearchpy import OpenSearch
 
-from prodsim.mappings.profile import default_profile
+from prodsim.plugin.ranking.files import default_profile
 
 SIZE = 10
 HYBRID_PIPELINE = "contender-min-max"
 
 
 def multi_match(query: str, kind: str) -> dict[str, Any]:
-    return {"multi_match": {"query": query, "type": kind, "fields": default_profile().words.weighted_fields}}
+    return {"multi_match": {"query": query, "type": kind, "fields": default_profile().weighted_fields}}
 
 
 def bm25(client: OpenSearch, alias: str, kind: str) -> Callable[[str], dict[str, Any]]:
