@@ -1,4 +1,4 @@
-"""What can be measured: the ranking that customers get, other profiles, models and indexes, and the plain baselines."""
+"""What can be measured: the ranking that customers get, other profiles, models and indexes, and plain baselines."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
     from prodsim.embedder.client import EmbedderClient
+    from prodsim.plugin.ranking.profile import Profile
 
 BM25_KINDS = ("cross_fields", "best_fields", "most_fields")
 CANDIDATES = 100
@@ -61,7 +62,7 @@ class Ring:
     embedder: EmbedderClient | None
     mode: str
     fields: Sequence[str]
-    profile_sources: Callable[[str], Mapping[str, str]]
+    profile_sources: Callable[[str | Profile], Mapping[str, str]]
     vectors: dict[tuple[str, str], list[float] | None] = field(default_factory=dict)
 
     def contender(self, spec: str, similar: bool = False) -> Contender:
@@ -105,9 +106,7 @@ class Ring:
         if variant and (kind != "bm25" or variant not in BM25_KINDS):
             raise UsageError(f"{spec!r} is nothing to measure: name {HELP}")
         if similar:
-            raise UsageError(
-                f"{spec!r} ranks for words: measure similar products with installed, profile:, index:"
-            )
+            raise UsageError(f"{spec!r} ranks for words: measure similar products with installed, profile:, index:")
         field_name = text_vector_field(index.model.dimension)
 
         def words(query: str, of_kind: str) -> dict[str, Any]:
@@ -180,8 +179,8 @@ class Ring:
         """The contender's hits for each query.
 
         Raises:
-            EngineError: the engine's own calls of the embedder failed for some queries: what was measured is not what it
-                seems.
+            EngineError: the engine's own calls of the embedder failed for some queries: what was measured is not what
+                it seems.
         """
         if not contender.lexical and not contender.through_engine:
             self.embed(queries, contender.index, similar)

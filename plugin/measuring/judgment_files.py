@@ -1,7 +1,7 @@
 """Judgment lists from files, in the shapes that they come in.
 
-- rows (CSV, NDJSON, Parquet, YAML, JSON list): one judgment a row; columns are found by their usual names. The ESCI data
-  set is of this shape, with the labels E, S, C, I.
+- rows (CSV, NDJSON, Parquet, YAML, JSON list): one judgment a row; columns are found by their usual names. The ESCI
+  data set is of this shape, with the labels E, S, C, I.
 - TREC qrels: `query iteration product grade` on each line; the texts of the queries in a topics file.
 - OpenSearch's search-relevance: `{"judgmentRatings": [{"query": …, "ratings": [{"docId": …, "rating": …}]}]}`, also as
   its API returns it, inside of hits. (https://docs.opensearch.org/docs/search-plugins/search-relevance/judgments)
@@ -165,9 +165,7 @@ def from_trec(path: Path, reading: Reading, problems: list[str]) -> Iterator[Jud
         if not parts:
             continue
         if len(parts) != 4:
-            problems.append(
-                f"line {line}: {len(parts)} columns, TREC qrels have query, iteration, product, grade"
-            )
+            problems.append(f"line {line}: {len(parts)} columns, TREC qrels have query, iteration, product, grade")
             continue
         try:
             yield Judged(line, parts[0], parts[2], reading.grade(parts[3]))
@@ -249,3 +247,15 @@ def ratings_of(ratings: Any) -> Iterator[tuple[str | None, object]]:
             if isinstance(rating, dict):
                 sku = next((rating[name] for name in ("docId", "doc_id", "sku", "id") if name in rating), None)
                 yield None if sku is None else str(sku), rating.get("rating", rating.get("grade", "no rating"))
+
+
+def read_queries(path: Path) -> list[str]:
+    """Queries without judgments, one on each line, each once.
+
+    Raises:
+        CatalogError: the file can't be read, or holds none.
+    """
+    queries = list(dict.fromkeys(line.strip() for line in read_text(path).splitlines() if line.strip()))
+    if not queries:
+        raise CatalogError(f"{path} holds no queries: write one on each line")
+    return queries

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from prodsim.plugin.errors import UsageError
 
+from .extra import require
 from .judgments import JudgmentList
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Scorer:
     """
 
     def __init__(self, judgments: JudgmentList, names: Sequence[str], relevant_from: float | None = None) -> None:
+        require("ir_measures", "scipy")
         import ir_measures
 
         self.judgments = judgments

@@ -6,18 +6,17 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from prodsim.plugin.client import engine_errors
+from prodsim.plugin.pages.page import render_page
+from prodsim.plugin.pages.pictures import Pictures, load_pictures
+from prodsim.plugin.products import read_products
 
 from .comparison import Comparison, Pair
 from .judgments import JudgmentList
-from .page import render_page
-from .pictures import Pictures, load_pictures
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
 SHOWN_FIELDS = ("title", "price", "currency", "image_url")
-BATCH = 500
 
 
 def comparison_page(
@@ -36,8 +35,7 @@ def comparison_page(
         products |= read_products(client, index, sorted(skus - products.keys()), SHOWN_FIELDS)
     urls = {sku: str(product["image_url"]) for sku, product in products.items() if product.get("image_url")}
     pictures = load_pictures(urls, picture_base)
-    distinct = {uri: place for place, uri in enumerate(dict.fromkeys(pictures.uris.values()))}
-    places = {sku: distinct[uri] for sku, uri in pictures.uris.items()}
+    places, distinct = pictures.numbered()
     page = render_page(
         "comparison.html",
         alias=alias,
@@ -53,7 +51,7 @@ def comparison_page(
         overlap=found.overlap,
         graded=judgments is not None,
         pairs=[pair_row(pair, products, places, judgments) for pair in pairs],
-        pictures=list(distinct),
+        pictures=distinct,
     )
     return page, pictures
 
@@ -108,19 +106,3 @@ def pair_row(
         "overlap": pair.overlap,
         "sides": [[hit(sku, pair.after) for sku in pair.before], [hit(sku, pair.before) for sku in pair.after]],
     }
-
-
-def read_products(
-    client: OpenSearch, index: str, skus: Sequence[str], fields: Sequence[str]
-) -> dict[str, dict[str, Any]]:
-    """SKU to those fields, for the SKUs that there are."""
-    found: dict[str, dict[str, Any]] = {}
-    for start in range(0, len(skus), BATCH):
-        with engine_errors(f"reading products of {index}"):
-            answer = client.mget(
-                index=index,
-                body={"ids": list(skus[start : start + BATCH])},
-                params={"_source_includes": ",".join(fields)},
-            )
-        found |= {document["_id"]: document["_source"] for document in answer["docs"] if document.get("found")}
-    return found

@@ -13,7 +13,8 @@ from prodsim.plugin.errors import EngineError, NotFound
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-BATCH = 50
+BATCH = 25
+BATCH_TIMEOUT_S = 120  # of all its searches together, each with its own call of the embedder
 CONCURRENT = 4  # searches of one batch at the same time: an engine that serves customers keeps its other threads
 
 
@@ -57,8 +58,9 @@ def answers(
     for _, search in batch:
         body += [{"index": index}, search]
     call = client.msearch_template if template else client.msearch
+    params = {"max_concurrent_searches": CONCURRENT, "request_timeout": BATCH_TIMEOUT_S}
     with engine_errors(f"searching {index}"):
-        found: list[dict[str, Any]] = call(body=body, params={"max_concurrent_searches": CONCURRENT})["responses"]
+        found: list[dict[str, Any]] = call(body=body, params=params)["responses"]
     return found
 
 

@@ -10,11 +10,11 @@ from prodsim.plugin.errors import UsageError
 
 
 def page_file(name: str) -> str:
-    return files(__package__).joinpath("pages", name).read_text(encoding="utf-8")
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def render_page(name: str, **values: Any) -> str:
-    """A page of `pages/`, every value escaped for HTML. `| tojson` puts data into its script."""
+    """A page of this folder, every value escaped for HTML. `| tojson` puts data into its script."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -24,6 +24,7 @@ def render_page(name: str, **values: Any) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    # a column of figures, and a difference
     environment.filters["figure"] = lambda value: "" if value is None else f"{value:.4f}"
     environment.filters["signed"] = lambda value: f"{value:+.4f}"
     return environment.get_template(name).render(values)

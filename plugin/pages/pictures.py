@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
+from prodsim.plugin.measuring.extra import require
+
 if TYPE_CHECKING:
     import httpx
 
@@ -30,12 +32,20 @@ class Pictures:
     failed: int = 0
     first_problem: str = ""
 
+    def numbered(self) -> tuple[dict[str, int], list[str]]:
+        """SKU to the number of its picture, and each picture once: variants share theirs."""
+        distinct = {uri: number for number, uri in enumerate(dict.fromkeys(self.uris.values()))}
+        return {sku: distinct[uri] for sku, uri in self.uris.items()}, list(distinct)
+
 
 def load_pictures(urls: Mapping[str, str], base: str | None = None) -> Pictures:
     """Pictures for SKUs by their `image_url`. A relative one is looked up under `base`, a URL or a folder.
 
     A picture that can't be had, or is none, is left out: a page with a gap is better than no page.
     """
+    if not urls:
+        return Pictures({})
+    require("PIL")
     import httpx
 
     with httpx.Client(timeout=TIMEOUT_S, follow_redirects=True, max_redirects=3) as client:
