@@ -107,8 +107,7 @@ def show(found: Tuned) -> None:
     )
     for against, change in (("untuned", found.gain), ("the best BM25", found.over_bm25)):
         output.result(
-            f"tuned against {against}, on held-out queries: {change.estimate.mean:+.4f} "
-            f"({change.estimate.low or 0:+.4f} to {change.estimate.high or 0:+.4f}), p {change.p_value:.4f}, "
+            f"tuned against {against}, on held-out queries: {change.estimate.signed}, p {change.p_value:.4f}; "
             f"{change.wins} queries better, {change.losses} worse, {change.ties} the same"
         )
     rows = [

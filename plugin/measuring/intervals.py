@@ -22,8 +22,10 @@ class Estimate:
     high: float | None
     queries: int
 
-    def __str__(self) -> str:
-        return f"{self.mean:.4f}" if self.low is None else f"{self.mean:.4f} [{self.low:.4f}, {self.high:.4f}]"
+    @property
+    def signed(self) -> str:
+        """As a difference is written: +0.0102 (+0.0011 to +0.0190)."""
+        return f"{self.mean:+.4f}" + ("" if self.low is None else f" ({self.low:+.4f} to {self.high:+.4f})")
 
 
 @dataclass(frozen=True)

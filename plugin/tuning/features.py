@@ -35,8 +35,9 @@ PART = re.compile(r"prodsim ([a-z ]+)'")
 WORDS = "words"
 SIGNAL_FIELDS = ("stock", "rating", "rating_count", "popularity", "price", "list_price", "margin")
 DATES = ("created_at", "updated_at")
-MOST_BY_WORDS = 200
-MOST_BY_OTHERS = 200
+MOST_BY_WORDS = 150
+MOST_BY_OTHERS = 150
+FOUND_BY_WORDS = ("all words", "title words")  # who has them is among the first by words
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def fetch(
     by_part = {
         name: ask(ring, index, {query: (found.queries.get(name), []) for query, found in legs.items()}, MOST_BY_OTHERS)
         for name in names
-        if name != "all words"  # all that has them is found by its words
+        if name not in FOUND_BY_WORDS
     }
     skus = [sorted({hit.sku for hits in (by_words, *by_part.values()) for hit in hits[query]}) for query in queries]
     chosen = dict(zip(queries, skus, strict=True))

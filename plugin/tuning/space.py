@@ -46,8 +46,10 @@ class Space:
         return {path: found.off for path, found in self.ranges.items() if found.off is not None}
 
 
-def space_of(profile: Profile, include: Sequence[str] = (), keep: Sequence[str] = ()) -> Space:
+def space_of(profile: Profile, filled: Sequence[str], include: Sequence[str] = (), keep: Sequence[str] = ()) -> Space:
     """The weights, k, c and the strengths of the signals that the profile has on; patterns add or take away.
+
+    `filled` are the text fields that products have values in: the weights of others say nothing.
 
     The weight of the words stays: only its proportion to the others matters.
 
@@ -67,7 +69,7 @@ def space_of(profile: Profile, include: Sequence[str] = (), keep: Sequence[str] 
     }
     weights = [dict(profile.fields)]
     if not any(fnmatch(FIELDS, pattern) for pattern in keep):
-        weights += other_weights(profile)
+        weights += other_weights(profile, filled)
     if not chosen and len(weights) == 1:
         raise UsageError("nothing is left to tune: --keep names every number")
     return Space(chosen, weights)
@@ -96,9 +98,12 @@ def is_on(profile: Profile, path: str) -> bool:
     return path == "legs.text.weight" or path in BONUSES or path in ("k", "c")
 
 
-def other_weights(profile: Profile) -> list[dict[str, float]]:
+def other_weights(profile: Profile, filled: Sequence[str]) -> list[dict[str, float]]:
     """Each field's weight halved and doubled, and all alike: enough to see which way to go."""
     fields = {name: weight for name, weight in profile.fields.items() if weight > 0}
-    changed = [{**fields, name: weight * factor} for name, weight in fields.items() for factor in (0.5, 2.0)]
+    movable = [name for name in fields if name in filled]
+    if len(movable) < 2:
+        return []
+    changed = [{**fields, name: fields[name] * factor} for name in movable for factor in (0.5, 2.0)]
     alike = dict.fromkeys(fields, 1.0)
-    return [*changed, alike] if alike != fields and len(fields) > 1 else changed if len(fields) > 1 else []
+    return [*changed, alike] if alike != fields else changed

@@ -105,10 +105,12 @@ def choice_of(params: Mapping[str, float], space: Space) -> Choice:
 
 
 def average(choices: Sequence[Choice], space: Space) -> Choice:
-    """The middle of choices: of numbers the mean (of those by magnitude the geometric one), of field weights the most
-    frequent."""
+    """The middle of choices: of numbers the mean (of those by magnitude the geometric one).
+
+    Field weights other than the profile's own are taken only where more than half of the choices agree on them.
+    """
     counts = np.bincount([choice.fields for choice in choices])
-    fields = int(np.argmax(counts))
+    fields = int(np.argmax(counts)) if counts.max() > len(choices) / 2 else 0
     values: dict[str, float] = {}
     for path, found in space.ranges.items():
         numbers = [choice.values[path] for choice in choices]

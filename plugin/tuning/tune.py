@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from prodsim.plugin.client import engine_errors
 from prodsim.plugin.errors import EngineError, UsageError
 from prodsim.plugin.indexes import ProductIndex, serving_index
 from prodsim.plugin.measuring.contenders import BM25_KINDS, Contender, Rankings, Ring
@@ -75,14 +76,16 @@ def tune(ring: Ring, profile: Profile, judgments: JudgmentList, options: Options
         )
     require("optuna")
     bare = without_rules(profile)
-    space = space_of(bare, options.include, options.keep)
     index = serving_index(ring.client, ring.alias)
+    filled = [name for name in bare.fields if has_values(ring, index, name)]
+    space = space_of(bare, filled, options.include, options.keep)
     queries = judgments.queries
     scorer = Scorer(judgments, [options.measure], options.relevant_from)
     say(f"fetching the parts of the scores of {len(queries)} queries")
     features = fetch(ring, index, bare, queries, space.fields)
     untuned = rank(ring, index, bare, queries, options)
     check_formula(features, bare, untuned)
+    space = that_matters(bare, space, features)
     values = {name: one_measure(scorer, rank_baseline(ring, name, queries, options)) for name in BASELINES}
     values[profile.name] = one_measure(scorer, untuned)
     held_out: Rankings = {}
@@ -112,6 +115,29 @@ def tune(ring: Ring, profile: Profile, judgments: JudgmentList, options: Options
         changes=changes_of(profile, space, final, choices),
         refusal=refusal(gain, over_bm25, float(same_list.mean()), float(values[strongest].mean()), strongest),
     )
+
+
+def has_values(ring: Ring, index: ProductIndex, field: str) -> bool:
+    with engine_errors(f"looking for products with a {field}"):
+        body = {"query": {"exists": {"field": field}}, "size": 0, "terminate_after": 1}
+        return bool(ring.client.search(index=index.name, body=body)["hits"]["total"]["value"])
+
+
+def that_matters(profile: Profile, space: Space, features: Features) -> Space:
+    """The space without numbers that change no score: of a signal whose field no product has, of a leg without vectors.
+
+    Raises:
+        UsageError: none is left.
+    """
+    middle = {path: (found.low + found.high) / 2 for path, found in space.ranges.items()}
+    ranges = {}
+    for path, found in space.ranges.items():
+        low, high = (scores(features, profile.with_values({**middle, path: end})) for end in (found.low, found.high))
+        if not np.array_equal(low, high):
+            ranges[path] = found
+    if not ranges and len(space.fields) == 1:
+        raise UsageError("none of the numbers to tune changes any score on these queries")
+    return Space(ranges, space.fields)
 
 
 def without_rules(profile: Profile) -> Profile:
@@ -179,7 +205,7 @@ def refusal(gain: Difference, over_bm25: Difference, tuned: float, bm25: float, 
         return f"on held-out queries the tuned profile stays below {strongest} ({over_bm25.estimate.mean:+.4f})"
     if gain.certain <= 0:
         return (
-            f"the gain on held-out queries is noise ({gain.estimate.mean:+.4f}, "
-            f"{gain.estimate.low or 0:+.4f} to {gain.estimate.high or 0:+.4f}, p {gain.p_value:.3f}): judge more queries"
+            f"the gain on held-out queries is noise: {gain.estimate.signed}, p {gain.p_value:.3f}; judge more queries, "
+            "or keep more numbers as they are"
         )
     return ""

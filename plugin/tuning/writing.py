@@ -40,8 +40,7 @@ def profile_text(tuned: Tuned, parent: str) -> str:
     gain = tuned.gain.estimate
     said = (
         f"# Found by 'prodsim-admin ranking tune' on {tuned.queries} judged queries.\n"
-        f"# {tuned.measure} on held-out queries: {gain.mean:+.4f} ({gain.low or gain.mean:+.4f} to {gain.high or gain.mean:+.4f}) against {parent}, "
-        f"{tuned.folds} folds.\n"
+        f"# {tuned.measure} on held-out queries: {gain.signed} against {parent}, {tuned.folds} folds.\n"
     )
     content: dict[str, Any] = {"inherits": parent}
     for path, (_, after, *_rest) in tuned.changes.items():

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests import contenders
+from prodsim.plugin.measuring.opening import open_ring
+from prodsim.plugin.measuring.searching import timed
 from tests.bench.measure import interleave, report, save
 from tests.conftest import ROOT, SHARED_DATA
 from tests.judged import esci_judgments, example_judgments
@@ -27,15 +28,16 @@ pytestmark = pytest.mark.timeout(1500)
 def catalog(request: pytest.FixtureRequest) -> tuple[Shop, list[str]]:
     """ESCI-150 with its queries; where that is not there, the example shop with its own."""
     if (SHARED_DATA / "esci150").is_dir():
-        return request.getfixturevalue("esci"), list(esci_judgments(SHARED_DATA / "esci150" / "judgments.json"))
+        return request.getfixturevalue("esci"), esci_judgments(SHARED_DATA / "esci150" / "judgments.json").queries
     judgments = example_judgments(ROOT / "examples" / "judgments.json")
-    return request.getfixturevalue("example"), list(judgments)
+    return request.getfixturevalue("example"), judgments.queries
 
 
 def test_a_blended_query_costs_little_more_than_its_parts(catalog: tuple[Shop, list[str]]) -> None:
     shop, queries = catalog
     client, alias = shop.client, shop.settings.alias
-    with httpx.Client(base_url=shop.settings.embedder_url) as embedder:
+    with httpx.Client(base_url=shop.settings.embedder_url) as embedder, open_ring(shop.settings) as ring:
+        words, blended = ring.contender("bm25"), ring.contender("installed")
 
         def embed(query: str) -> None:
             body = {"input": query, "model": shop.model.name, "input_type": "query"}
@@ -43,9 +45,9 @@ def test_a_blended_query_costs_little_more_than_its_parts(catalog: tuple[Shop, l
 
         found = interleave(
             {
-                "BM25 query": contenders.bm25(client, alias, "cross_fields"),
+                "BM25 query": lambda query: timed(client, alias, words.ask(query, 10)),
                 "embedder call": embed,
-                "blended query": contenders.blended(client, alias),
+                "blended query": lambda query: timed(client, alias, blended.ask(query, 10)),
             },
             queries,
             ROUNDS,
