@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from prodsim.mappings import bundle
 from prodsim.mappings.bundle import PREFIX, TextModel
+from prodsim.mappings.render import bundle_file
 
 from . import ml
 from .changes import Change
@@ -96,6 +97,8 @@ def template_dimensions(client: OpenSearch, models: Sequence[TextModel]) -> list
 def install_search_templates(
     installer: Installer, cluster: Cluster, profile: Profile, dimensions: Sequence[int]
 ) -> None:
+    for name, file in bundle.SCRIPT_FILES.items():
+        installer.put(Resource("script", name, {"script": {"lang": "painless", "source": bundle_file(file)}}))
     for name, source in compile_profile(profile, dimensions, cluster.version).items():
         installer.put(Resource("search template", name, {"script": {"lang": "mustache", "source": source}}))
 
