@@ -16,13 +16,17 @@ from .text import text_rule
 PREFIX = "prodsim-"
 SEARCH_TEMPLATE = "prodsim-search"
 SIMILAR_TEMPLATE = "prodsim-similar"
+SIMILAR_IMAGE_TEMPLATE = "prodsim-similar-image"
+LIKE_TEMPLATE = "prodsim-like"
+RECOMMEND_TEMPLATE = "prodsim-recommend"
+SUGGEST_TEMPLATE = "prodsim-suggest"
 TEMPLATE_FILES = {
     SEARCH_TEMPLATE: "search.mustache",
     SIMILAR_TEMPLATE: "similar.mustache",
-    "prodsim-similar-image": "similar_image.mustache",
-    "prodsim-like": "like.mustache",
-    "prodsim-recommend": "recommend.mustache",
-    "prodsim-suggest": "suggest.mustache",
+    SIMILAR_IMAGE_TEMPLATE: "similar_image.mustache",
+    LIKE_TEMPLATE: "like.mustache",
+    RECOMMEND_TEMPLATE: "recommend.mustache",
+    SUGGEST_TEMPLATE: "suggest.mustache",
 }
 # Named by the templates, where its text would make them too long for the engine (script.max_size_in_bytes).
 FACET_SCRIPT = "prodsim-facet"

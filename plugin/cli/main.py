@@ -17,6 +17,7 @@ from .embedder import app as embedder_app
 from .engine import app as engine_app
 from .installation import doctor, setup, status, uninstall
 from .load import load
+from .ranking import app as ranking_app
 from .reindex import reindex
 from .search import search, similar
 
@@ -31,6 +32,7 @@ app = typer.Typer(
 for command in (demo, setup, status, doctor, uninstall, load, search, similar, reindex):
     app.command()(command)
 app.add_typer(engine_app, name="engine")
+app.add_typer(ranking_app, name="ranking")
 app.add_typer(embedder_app, name="embedder")
 
 
