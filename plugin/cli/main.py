@@ -36,9 +36,9 @@ app = typer.Typer(
 for command in (demo, setup, status, doctor, uninstall, load, search, similar, reindex, evaluate, compare):
     app.command()(command)
 app.add_typer(engine_app, name="engine")
+app.add_typer(ranking_app, name="ranking")
 app.add_typer(embedder_app, name="embedder")
 app.add_typer(judgments_app, name="judgments")
-app.add_typer(ranking_app, name="ranking")
 app.add_typer(similarity_app, name="similarity")
 
 

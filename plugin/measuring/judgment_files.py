@@ -174,7 +174,8 @@ def from_trec(path: Path, reading: Reading, problems: list[str]) -> Iterator[Jud
 
 
 def read_topics(path: Path) -> dict[str, str]:
-    """Query id to text: `id<TAB>text` on each line, or rows with the columns query_id (or qid, id) and query."""
+    """Query id to text: `id<TAB>text` on each line, or rows with the columns query_id (or qid, id) and query
+    (or text, title, name)."""
     if kind_of(path) == "trec":
         lines = (line.partition("\t") for line in read_text(path).splitlines() if line.strip())
         return {name.strip(): text.strip() for name, _, text in lines}
@@ -182,7 +183,7 @@ def read_topics(path: Path) -> dict[str, str]:
     for row in read_rows(path):
         by_lower_case = {column.lower(): value for column, value in row.values.items()}
         name = next((by_lower_case[key] for key in ("query_id", "qid", "id") if key in by_lower_case), None)
-        text = next((by_lower_case[key] for key in ("query", "text", "title") if key in by_lower_case), None)
+        text = next((by_lower_case[key] for key in ("query", "text", "title", "name") if key in by_lower_case), None)
         if name is None or text is None:
             raise CatalogError(f"{path} line {row.line} has no query_id and query: topics need both columns")
         texts[str(name)] = str(text)

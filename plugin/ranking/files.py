@@ -32,6 +32,12 @@ def load_profile(path_or_name: str | Path, folder: str | Path = FOLDER) -> Profi
         raise ConfigError(f"{origin}: {'; '.join(problems_of(error))}") from None
 
 
+def as_yaml(profile: Profile) -> str:
+    """A profile as its file would hold it, with all that it inherits."""
+    content = profile.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
+
+
 def default_profile() -> Profile:
     return load_shipped(SHIPPED)
 

@@ -14,6 +14,7 @@ from prodsim.plugin.measuring.measures import Scorer, depth
 from prodsim.plugin.ranking.profile import Profile
 
 from .features import Features
+from .floor import kept_floor
 from .scoring import ranked, scores
 from .space import FIELDS, Space
 
@@ -26,10 +27,17 @@ LEAST_BEST = 5
 
 @dataclass(frozen=True)
 class Choice:
-    """Numbers by path, and the place of the field weights among those of the space."""
+    """Numbers by path, and which of the space's field weights. Without `floor` every hit is one."""
 
     values: Mapping[str, float]
     fields: int = 0
+    floor: bool = True
+
+    def applied(self, profile: Profile) -> Profile:
+        """The profile with the numbers, rounded as a person would write them, over the floor that goes with them."""
+        changed = profile.with_values({path: float(f"{value:.3g}") for path, value in self.values.items()})
+        floor = kept_floor(profile, changed) if self.floor else 0.0
+        return changed.with_values({"floor": float(f"{floor:.3g}")})
 
 
 @dataclass
@@ -42,7 +50,7 @@ class Objective:
     scorer: Scorer
 
     def mean(self, choice: Choice) -> float:
-        profile = self.profile.with_values(choice.values)
+        profile = choice.applied(self.profile)
         found = ranked(self.features, scores(self.features, profile, choice.fields), depth(self.scorer.names))
         return float(self.scorer.scores(found)[self.scorer.names[0]].mean())
 
@@ -70,7 +78,7 @@ def search(
     scorer = Scorer(judgments.only(features.queries), [measure], relevant_from)
     objective = Objective(profile, space, features, scorer)
     as_it_is = Choice({path: own(profile, path, space) for path in space.ranges})
-    words_alone = Choice({**as_it_is.values, **space.words_alone})
+    words_alone = words_alone_of(profile, space)
     study = optuna.create_study(
         direction="maximize",
         sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(10, trials // 6), multivariate=True),
@@ -86,6 +94,12 @@ def search(
     fallbacks = [middle, best[0], as_it_is, words_alone]
     means = [objective.mean(choice) for choice in fallbacks]
     return middle if means[0] >= max(means[2:]) else fallbacks[int(np.argmax(means))]
+
+
+def words_alone_of(profile: Profile, space: Space) -> Choice:
+    """Plain BM25, as far as the space lets everything else be switched off."""
+    values = {path: own(profile, path, space) for path in space.ranges}
+    return Choice(values | space.words_alone, floor=False)
 
 
 def own(profile: Profile, path: str, space: Space) -> float:

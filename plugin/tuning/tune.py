@@ -20,7 +20,7 @@ from prodsim.plugin.ranking.profile import Profile
 from .features import Features, fetch
 from .scoring import largest_difference, scores
 from .space import Space, space_of
-from .study import Choice, search
+from .study import Choice, search, words_alone_of
 
 Say = Callable[[str], None]
 EXACT = 1e-4  # share of a score: the engine's numbers have 24 bits
@@ -101,6 +101,9 @@ def tune(ring: Ring, profile: Profile, judgments: JudgmentList, options: Options
     final = searched(bare, space, features, judgments, options)
     strongest = max((f"bm25:{kind}" for kind in BM25_KINDS), key=lambda name: float(values[name].mean()))
     same_list = one_measure(scorer, rank(ring, index, as_profile(bare, space, final), queries, options))
+    if same_list.mean() < values[strongest].mean():
+        final = words_alone_of(bare, space)
+        same_list = one_measure(scorer, rank(ring, index, as_profile(bare, space, final), queries, options))
     gain = difference(values[profile.name], values[TUNED], options.seed)
     over_bm25 = difference(values[strongest], values[TUNED], options.seed)
     return Tuned(
@@ -155,9 +158,8 @@ def searched(profile: Profile, space: Space, features: Features, judgments: Judg
 
 
 def as_profile(profile: Profile, space: Space, choice: Choice) -> Profile:
-    """Rounded, as a person would write it."""
     fields = {f"fields.{name}": weight for name, weight in space.fields[choice.fields].items()}
-    return profile.with_values(fields | {path: float(f"{value:.3g}") for path, value in choice.values.items()})
+    return choice.applied(profile).with_values(fields)
 
 
 def rank(ring: Ring, index: ProductIndex, profile: Profile, queries: Sequence[str], options: Options) -> Rankings:
