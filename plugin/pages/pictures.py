@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ LARGEST_BYTES = 10 << 20
 MOST_PIXELS = 50_000_000
 TIMEOUT_S = 5.0
 AT_ONCE = 8
+MOST_FAILURES = 5  # of a host that does not answer
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,17 @@ def load_pictures(urls: Mapping[str, str], base: str | None = None) -> Pictures:
     import httpx
 
     with httpx.Client(timeout=TIMEOUT_S, follow_redirects=True, max_redirects=3) as client:
+        given_up: Counter[str] = Counter()
 
         def load(url: str) -> str | Exception:
+            host = urlsplit(url).netloc
+            if given_up[host] >= MOST_FAILURES:
+                return ConnectionError(f"{host} did not answer {MOST_FAILURES} times")
             try:
                 return thumbnail(read_picture(client, url, base))
+            except httpx.TransportError as error:
+                given_up[host] += 1
+                return error
             except Exception as error:  # one of many kinds, by server, file and picture format
                 return error
 

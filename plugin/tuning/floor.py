@@ -11,8 +11,8 @@ def kept_floor(before: Profile, after: Profile) -> float:
     """The floor for `after` that refuses what `before` refused: a product found by words alone or by vectors alone.
 
     A floor is a bar for a sum of weights, so it has to move with them. It stands for a BM25 score under which a few
-    words in common are no answer, and for a cosine under which a likeness is none; of the two bars that these make of the new
-    numbers, the higher one counts.
+    words in common are no answer, and for a cosine under which a likeness is none; of the two bars that these make of
+    the new numbers, the higher one counts.
     """
     if not before.floor:
         return 0.0
