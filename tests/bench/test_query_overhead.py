@@ -11,7 +11,9 @@ import httpx
 import pytest
 from opensearchpy import helpers
 
-from tests import contenders
+from prodsim.plugin.measuring.opening import open_ring
+from prodsim.plugin.measuring.searching import timed
+from prodsim.plugin.ranking.files import default_profile
 from tests.bench.measure import Timing, interleave, interleave_fresh, report, save
 from tests.conftest import ROOT, SHARED_DATA
 from tests.judged import esci_judgments, example_judgments
@@ -30,9 +32,9 @@ pytestmark = pytest.mark.timeout(1500)
 def catalog(request: pytest.FixtureRequest) -> tuple[Shop, list[str]]:
     """ESCI-150 with its queries; where that is not there, the example shop with its own."""
     if (SHARED_DATA / "esci150").is_dir():
-        return request.getfixturevalue("esci"), list(esci_judgments(SHARED_DATA / "esci150" / "judgments.json"))
+        return request.getfixturevalue("esci"), esci_judgments(SHARED_DATA / "esci150" / "judgments.json").queries
     judgments = example_judgments(ROOT / "examples" / "judgments.json")
-    return request.getfixturevalue("example"), list(judgments)
+    return request.getfixturevalue("example"), judgments.queries
 
 
 def test_a_blended_query_costs_little_more_than_its_parts(catalog: tuple[Shop, list[str]]) -> None:
@@ -40,16 +42,21 @@ def test_a_blended_query_costs_little_more_than_its_parts(catalog: tuple[Shop, l
     and again, whose vectors the embedder keeps."""
     shop, queries = catalog
     client, alias = shop.client, shop.settings.alias
-    with httpx.Client(base_url=shop.settings.embedder_url) as embedder:
+    with httpx.Client(base_url=shop.settings.embedder_url) as embedder, open_ring(shop.settings) as ring:
+        blended = ring.contender("installed")
+
+        def plain(query: str) -> None:
+            words = {"query": query, "type": "cross_fields", "fields": default_profile().weighted_fields}
+            client.search(index=alias, body={"size": 10, "_source": ["sku"], "query": {"multi_match": words}})
 
         def embed(query: str) -> None:
             body = {"input": query, "model": shop.model.name, "input_type": "query"}
             embedder.post("/v1/embeddings", json=body).raise_for_status()
 
         runners: dict[str, Callable[[str], object]] = {
-            "BM25 query": contenders.bm25(client, alias, "cross_fields"),
+            "BM25 query": plain,
             "embedder call": embed,
-            "blended query": contenders.blended(client, alias),
+            "blended query": lambda query: timed(client, alias, blended.ask(query, 10)),
         }
         calls = ROUNDS * len(queries)
         fresh = interleave_fresh(runners, unasked_texts(shop), calls, warm_up=max(len(queries), 150))
