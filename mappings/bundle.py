@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
@@ -23,18 +23,22 @@ SIMILAR_MARKER = "prodsim_sku"
 VECTOR_LEGS = "query.bool.must[0].function_score.query.bool.should"
 # None of them may be a parameter of a template too: mustache would take that for the direction.
 SORT_FIELDS = ("price", "list_price", "rating", "rating_count", "popularity", "stock", "created_at", "updated_at")
-HIDDEN_FIELDS = ("text_vector_*", "image_vector_*", "prodsim")
+HIDDEN_FIELDS = ("text_vector_*", "image_vector_*", "fused_vector_*", "prodsim")
 INGEST_BATCH_SIZE = 64
 IMAGE_DIMENSION = 1280  # of the default image encoder, EfficientNet-Lite0
 
 
 @dataclass(frozen=True)
 class TextModel:
-    """An embedding model as the index sees it: its name at the embedder, content hash, and vector length."""
+    """An embedding model as the index sees it: its name at the embedder, content hash, and vector length.
+
+    `vectors` is float32, or int8 for whole numbers from -127 to 127, which are stored as bytes.
+    """
 
     name: str
     revision: str
     dimension: int
+    vectors: str = field(default="float32", compare=False)  # two kinds of vectors are two revisions
 
     @property
     def stamp(self) -> str:
@@ -55,18 +59,27 @@ def image_vector_field(dimension: int) -> str:
     return f"image_vector_{dimension}"
 
 
+def fused_vector_field(dimension: int) -> str:
+    return f"fused_vector_{dimension}"
+
+
 def placeholder(dimension: int) -> list[float]:
     """A unit vector for a leg that is switched off: a zero vector is refused under cosine."""
     return [0.0] * (dimension - 1) + [1.0]
 
 
 def index_body(
-    model: TextModel, image_dimension: int | None = IMAGE_DIMENSION, knn_engine: str = "lucene", shards: int = 1
+    model: TextModel,
+    image_dimension: int | None = IMAGE_DIMENSION,
+    knn_engine: str = "lucene",
+    shards: int = 1,
+    others: Mapping[str, TextModel] | None = None,
 ) -> dict[str, Any]:
-    """Settings and mappings of a product index for that model."""
-    vectors = {text_vector_field(model.dimension): model.dimension}
-    if image_dimension:
-        vectors[image_vector_field(image_dimension)] = image_dimension
+    """Settings and mappings of a product index for that model, and for `others` by their k-NN field."""
+    vectors = {text_vector_field(model.dimension): model}
+    if image_dimension and not any(name.startswith("image_vector_") for name in others or {}):
+        vectors[image_vector_field(image_dimension)] = TextModel("", "", image_dimension)
+    vectors |= others or {}
     return render_json(
         "index.json",
         shards=shards,

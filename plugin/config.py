@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     model: str | None = Field(
         None, description="model that catalogs are embedded with (default: the embedder's only one)"
     )
+    image_model: str | None = Field(None, description="model for products' pictures (default: they get no vector)")
+    image_folder: Path | None = Field(None, description="folder of the picture files that products name")
+    fused_model: str | None = Field(None, description="fused model for products (default: they get no such vector)")
     embedder_model: str | None = Field(
         None, description="model that `embedder serve` loads: a folder or a name (default: the packaged MiniLM)"
     )

@@ -24,7 +24,7 @@ from .errors import EngineUnreachable, UsageError
 from .loads import Outcome, load
 from .query import ProductSearch, Result, as_result
 from .setup import setup
-from .shop import Shop, embedder_model
+from .shop import Shop, embedder_legs, embedder_model
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
@@ -92,7 +92,9 @@ def load_example(settings: Settings) -> Outcome:
         as_file(files("prodsim.examples").joinpath("products.ndjson")) as path,
         EmbedderClient(settings.embedder_url, timeout_s=settings.embedder_timeout_s) as embedder,
     ):
-        shop = Shop(connect(settings), settings, embedder, embedder_model(embedder, settings))
+        shop = Shop(
+            connect(settings), settings, embedder, embedder_model(embedder, settings), embedder_legs(embedder, settings)
+        )
         setup(shop.client, settings, shop.model)
         request = Request([str(path)], load_catalog(None), settings.home / "demo.rejects.ndjson")
         return load(shop, request, lambda report: None, lambda line: None)
