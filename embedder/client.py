@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -44,14 +46,24 @@ class EmbedderClient:
     """Calls one embedder. Use as a context manager, or call `close`.
 
     `timeout_s` bounds each HTTP exchange with its retries. `api_key` is the one in EMBEDDER_API_KEY, unless given.
+    `ca_file` (PEM) holds certificates that an https URL is trusted by, beside those of the system; without `verify`
+    any is.
     Every method raises EmbedderUnreachable where nothing answers, EmbedderNotReady where a model is still loading or
     overloaded by then, and EmbedderError where the answer is a refusal or nonsense; each is one line that names the
     embedder.
     """
 
-    def __init__(self, url: str, timeout_s: float = 60.0, api_key: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout_s: float = 60.0,
+        api_key: str | None = None,
+        ca_file: Path | None = None,
+        verify: bool = True,
+    ) -> None:
         self.url = url.rstrip("/")
-        self.transport = Transport(self.url, timeout_s, api_key or os.environ.get(KEY_VARIABLE))
+        context = tls_context(self.url, ca_file, verify)
+        self.transport = Transport(self.url, timeout_s, api_key or os.environ.get(KEY_VARIABLE), context)
         self.known: list[Model] | None = None
 
     def __enter__(self) -> Self:
@@ -164,6 +176,24 @@ class EmbedderClient:
             return read_embeddings(answer, len(inputs), model)
         except (KeyError, TypeError, ValueError, binascii.Error) as error:
             raise EmbedderError(f"the embedder at {self.url} gave a wrong answer: {error}") from None
+
+
+def tls_context(url: str, ca_file: Path | None, verify: bool) -> ssl.SSLContext | None:
+    """How an https URL is checked; None for others, which spares reading the system's certificates."""
+    if not url.startswith("https"):
+        return None
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(ca_file)
+        except OSError as error:
+            raise EmbedderError(
+                f"embedder_ca_file {ca_file} holds no certificates: {error.strerror or error}"
+            ) from None
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def chunks(inputs: Sequence[Input], max_items: int) -> Iterator[tuple[int, int]]:

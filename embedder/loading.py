@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 from prodsim.plugin.errors import EmbedderError
 
 from .encoder import INPUT_TYPES, Encoder, Item, Modality, encode
+from .exported import read_exported
 from .fake import FakeEncoder
 from .model_files import ModelSource, check_model_folder, find_model
 from .settings import ModelSettings
@@ -49,18 +51,25 @@ def load(source: ModelSource, settings: ModelSettings) -> Encoder:
     check_model_folder(source.folder)
     from .transformer import SentenceTransformerEncoder
 
-    return SentenceTransformerEncoder(source.id, source.folder, settings, pick_backend(settings))
+    return SentenceTransformerEncoder(source.id, source.folder, settings, pick_backend(settings, source.folder))
 
 
-def pick_backend(settings: ModelSettings) -> str:
-    """The back end that `auto` stands for on this machine, else the one that is named.
+def pick_backend(settings: ModelSettings, folder: Path | None = None) -> str:
+    """The back end that is named; for `auto` the one that the folder was exported for, or the fastest that is here.
 
     Raises:
         EmbedderError: it is not installed.
     """
+    exported = read_exported(folder) if folder else None
+    if settings.backend == "auto" and exported and not settings.uses_gpu:
+        return installed(exported.backend)
     if settings.backend == "auto":
         return "openvino" if not settings.uses_gpu and find_spec("openvino") is not None else "torch"
-    if find_spec(PACKAGES[settings.backend]) is None:
-        extra = "embedder" if settings.backend == "torch" else settings.backend
-        raise EmbedderError(f"back end {settings.backend} is not installed: pip install 'prodsim[{extra}]'")
-    return settings.backend
+    return installed(settings.backend)
+
+
+def installed(backend: str) -> str:
+    if find_spec(PACKAGES[backend]) is None:
+        extra = "embedder" if backend == "torch" else backend
+        raise EmbedderError(f"back end {backend} is not installed: pip install 'prodsim[{extra}]'")
+    return backend

@@ -24,7 +24,8 @@ MODEL_FILES = {".json", ".txt", ".model", ".safetensors", ".tiktoken"}
 PICKLED_WEIGHTS = {".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"}
 OWN_MODULES = "sentence_transformers."
 BYSTANDERS = re.compile(r"\..*|onnx|openvino|eval|runs|checkpoint-.*")
-BYSTANDER_FILES = {"data_config.json", "training_args.bin"}
+EXPORTED = "exported.json"
+BYSTANDER_FILES = {"data_config.json", "training_args.bin", EXPORTED}
 
 
 @dataclass(frozen=True)

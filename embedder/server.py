@@ -132,7 +132,7 @@ def prepare_model(settings: ModelSettings) -> ModelSettings:
     source = find_model(settings.model, settings.model_id, settings.kind)
     if source.folder is not None:
         check_model_folder(source.folder)
-        pick_backend(settings)
+        pick_backend(settings, source.folder)
     if settings.kind == "image":
         check_image_model(settings)
     folder = str(source.folder) if source.folder else settings.model
@@ -221,7 +221,7 @@ def start_ray(folder: str, settings: ServerSettings) -> None:
             _node_ip_address="127.0.0.1",
             _temp_dir=folder,
         )
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # where the machine is too busy to start it in time, Ray raises no more than that
         raise EmbedderError(f"Ray does not start: {' '.join(str(error).split())[:300]}") from None
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray is partly typed
     gpus = resources.get("GPU", 0)

@@ -168,8 +168,13 @@ def leg_dimensions(source: str) -> list[int]:
     return [int(length) for length in re.findall(r'"knn": \{"text_vector_(\d+)"', source)]
 
 
-def connectors(model: TextModel, embedder_url: str, self_url: str, query_timeout_s: int) -> dict[str, dict[str, Any]]:
-    """Connector bodies by role: query, passage, stored-vector. Equal bodies have equal names."""
+def connectors(
+    model: TextModel, embedder_url: str, self_url: str, query_timeout_s: int, embedder_key: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """Connector bodies by role: query, passage, stored-vector. Equal bodies have equal names.
+
+    `embedder_key` goes into the credential of those that call the embedder, which the engine keeps encrypted.
+    """
     roles = render_json(
         "connectors.json",
         model=model.name,
@@ -177,15 +182,19 @@ def connectors(model: TextModel, embedder_url: str, self_url: str, query_timeout
         self_url=self_url,
         query_timeout_s=query_timeout_s,
     )
-    return {role: connector(role, definition) for role, definition in roles.items()}
+    return {
+        role: connector(role, definition, embedder_key if role != "stored-vector" else None)
+        for role, definition in roles.items()
+    }
 
 
-def connector(role: str, definition: Mapping[str, Any]) -> dict[str, Any]:
+def connector(role: str, definition: Mapping[str, Any], key: str | None) -> dict[str, Any]:
+    authorization = {"authorization": "Bearer ${credential.key}"} if key else {}
     action = {
         "action_type": "predict",
         "method": "POST",
         "url": definition["url"],
-        "headers": {"content-type": "application/json"},
+        "headers": {"content-type": "application/json", **authorization},
         "request_body": definition["request_body"],
     }
     action |= {name: value for name, value in definition.items() if name.endswith("_process_function")}
@@ -198,6 +207,9 @@ def connector(role: str, definition: Mapping[str, Any]) -> dict[str, Any]:
         "client_config": {"max_connection": 100, "connection_timeout": 1, "read_timeout": definition["read_timeout_s"]},
         "actions": [action],
     }
-    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:12]
-    # ML Commons refuses a connector without a credential; an embedder without a key ignores this one
-    return {"name": f"{PREFIX}{role}-{digest}", **body, "credential": {"key": "none"}}
+    content = json.dumps(body, sort_keys=True).encode()
+    if key:  # another key is another connector; scrypt, so that a name tells nobody what to try
+        content += hashlib.scrypt(key.encode(), salt=b"prodsim connector", n=2**14, r=8, p=1)
+    digest = hashlib.sha256(content).hexdigest()[:12]
+    # ML Commons refuses a connector without a credential
+    return {"name": f"{PREFIX}{role}-{digest}", **body, "credential": {"key": key or "none"}}

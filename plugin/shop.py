@@ -36,6 +36,15 @@ class Shop:
         return index_body(self.model, others={leg.vector: leg.model for leg in self.legs})
 
 
+def open_client(settings: Settings) -> EmbedderClient:
+    """Of the embedder that the settings name; to be closed."""
+    from prodsim.embedder.client import EmbedderClient
+
+    return EmbedderClient(
+        settings.embedder_url, settings.embedder_timeout_s, settings.embedder_key, settings.embedder_ca_file
+    )
+
+
 def embedder_model(embedder: EmbedderClient, settings: Settings) -> TextModel:
     """The model that catalogs are embedded with.
 

@@ -125,7 +125,7 @@ def status(as_json: Json = False) -> None:
     from prodsim.plugin.config import load_settings
 
     settings = load_settings()
-    found = embedder_status(settings.home, settings.embedder_url)
+    found = embedder_status(settings.home, settings.embedder_url, settings.embedder_key, settings.embedder_ca_file)
     if as_json:
         output.result_json(found)
         return

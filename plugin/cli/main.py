@@ -17,6 +17,7 @@ from .embedder import app as embedder_app
 from .engine import app as engine_app
 from .installation import doctor, setup, status, uninstall
 from .load import load
+from .model import app as model_app
 from .reindex import reindex
 from .search import search, similar
 
@@ -32,6 +33,7 @@ for command in (demo, setup, status, doctor, uninstall, load, search, similar, r
     app.command()(command)
 app.add_typer(engine_app, name="engine")
 app.add_typer(embedder_app, name="embedder")
+app.add_typer(model_app, name="model")
 
 
 def print_version(wanted: bool) -> None:

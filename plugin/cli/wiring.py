@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_embedder(settings: Settings) -> Iterator[EmbedderClient]:
-    from prodsim.embedder.client import EmbedderClient
+    from prodsim.plugin.shop import open_client
 
-    with EmbedderClient(settings.embedder_url, timeout_s=settings.embedder_timeout_s) as embedder:
+    with open_client(settings) as embedder:
         yield embedder
 
 

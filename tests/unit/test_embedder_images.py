@@ -7,8 +7,8 @@ import io
 import struct
 import threading
 import zlib
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from prodsim.embedder.images.addresses import address_allowed, host_allowed
 from prodsim.embedder.images.content import decode_image
 from prodsim.embedder.served_model import ServedModel
 from prodsim.embedder.settings import EmbedderSettings, ModelSettings, PartSettings
+from tests.web_host import Host
 
 LIMITS: dict[str, Any] = {
     "model": "fake-16",
@@ -242,43 +243,11 @@ def test_int8_vectors_are_whole_numbers_with_the_same_cosines() -> None:
     assert whole @ whole.T == pytest.approx(exact @ exact.T, abs=0.01)
 
 
-class Host:
-    """A web server on the loopback interface; `answers` by path."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {}
-        host = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                host.answers[self.path](self)
-
-            def log_message(self, *arguments: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.place = f"127.0.0.1:{self.server.server_port}"
-
-    def answer(self, path: str, content: bytes = b"", status: int = 200, **headers: str) -> str:
-        def send(handler: BaseHTTPRequestHandler) -> None:
-            handler.send_response(status)
-            for name, value in {"content-length": str(len(content)), **headers}.items():
-                handler.send_header(name.replace("_", "-"), value)
-            handler.end_headers()
-            handler.wfile.write(content)
-
-        self.answers[path] = send
-        return f"http://{self.place}{path}"
-
-
 @pytest.fixture
 def host() -> Iterator[Host]:
     host = Host()
     yield host
-    host.server.shutdown()
-    host.server.server_close()
+    host.close()
 
 
 def fetching(host: Host, **limits: Any) -> TestClient:
