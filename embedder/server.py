@@ -27,6 +27,7 @@ from .settings import ModelSettings, ServerSettings
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
 ROUTER_APPLICATION = "embedder"
 ANSWER_TIMEOUT_S = 30.0
+RAY_ATTEMPTS = 3
 
 # What would lead Ray to another cluster, or to a hub, a proxy or files of the user's that are none of its business.
 FOREIGN = ["RAY_ADDRESS", "RAY_NAMESPACE", "RAY_TMPDIR", "RAY_RUNTIME_ENV_HOOK", "RAY_JOB_CONFIG_JSON_ENV_VAR"]
@@ -211,18 +212,23 @@ def start_ray(folder: str, settings: ServerSettings) -> None:
     import ray
 
     models = settings.declared().values()
-    try:
-        ray.init(
-            address="local",
-            num_cpus=math.ceil(sum(model.replicas * (model.num_cpus or 0) for model in models)) + 1,
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            logging_level=logging.WARNING,
-            _node_ip_address="127.0.0.1",
-            _temp_dir=folder,
-        )
-    except Exception as error:  # where the machine is too busy to start it in time, Ray raises no more than that
-        raise EmbedderError(f"Ray does not start: {' '.join(str(error).split())[:300]}") from None
+    for attempts_left in reversed(range(RAY_ATTEMPTS)):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=math.ceil(sum(model.replicas * (model.num_cpus or 0) for model in models)) + 1,
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                logging_level=logging.WARNING,
+                _node_ip_address="127.0.0.1",
+                _temp_dir=folder,
+            )
+            break
+        except Exception as error:  # Ray gives its processes 30 s to start, and says no more than Exception
+            if not attempts_left or "timed out" not in str(error):
+                raise EmbedderError(f"Ray does not start: {' '.join(str(error).split())[:300]}") from None
+            ray.shutdown()
+            stop_marked(os.environ[MARK])
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray is partly typed
     gpus = resources.get("GPU", 0)
     wanted = sum(model.replicas * model.num_gpus for model in models)
