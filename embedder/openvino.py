@@ -73,7 +73,12 @@ class OpenVinoForward:
         core = openvino.Core()
         converted = core.read_model(graph) if graph else convert(model)
         self.names = [tensor.get_any_name() for tensor in converted.inputs]
-        hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": HINTS[precision]}
+        # a thread that is bound to one core waits for whoever runs there, though another core is idle
+        hints = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": HINTS[precision],
+            "ENABLE_CPU_PINNING": False,
+        }
         # one compiled model runs one request after the other: a query would wait for a batch of passages
         self.compiled = {
             count: core.compile_model(converted, "CPU", hints | {"INFERENCE_NUM_THREADS": count})

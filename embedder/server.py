@@ -12,7 +12,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
@@ -51,13 +51,25 @@ def serve_until_stopped(settings: ServerSettings, say: Callable[[str], None], ma
                 deploy(prepared)
                 wait_until_answering(prepared)
                 say(f"embedder ready at {prepared.url} after {time.monotonic() - started:.1f} s")
-                while True:
-                    wait_for_reload()
-                    prepared = reload(prepared, say)
+                try:
+                    while True:
+                        wait_for_reload()
+                        prepared = reload(prepared, say)
+                except Stopped:
+                    drain()
+                    raise
     except Stopped:
         say("embedder stopped")
     finally:
         stop_marked(mark)
+
+
+def drain() -> None:
+    """Takes no new request, and returns when those under way are answered or the limit's `drain_s` is over."""
+    from ray import serve
+
+    with suppress(Exception):  # whatever state Ray is in, a stop goes on
+        serve.delete(ROUTER_APPLICATION)
 
 
 class Stopped(BaseException):
