@@ -21,7 +21,7 @@ PLAIN_PORT = 18994
 INFINITY_PORT = 18995
 # what it runs with: newer releases of its own requirements broke it
 INFINITY = ["infinity-emb[torch,server]==0.0.78"]
-READY_S = 300.0
+READY_S = 120.0
 
 
 @contextmanager

@@ -9,9 +9,9 @@ import gzip
 import json
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,11 +59,11 @@ def titles() -> list[str]:
 
 
 @contextmanager
-def ours(folder: Path, backend: str) -> Iterator[tuple[str, local.Started]]:
+def ours(folder: Path, backend: str) -> Iterator[str]:
     settings = ServerSettings.model_validate({"port": PORT, "backend": backend, "cache_bytes": 0})
     started = local.start(folder, settings)
     try:
-        yield f"{started.running.url}/v1/embeddings", started
+        yield f"{started.running.url}/v1/embeddings"
     finally:
         local.stop(folder)
 
@@ -95,13 +95,16 @@ def speed(url: str, titles: list[str]) -> Speed:
 def test_passages_and_queries_beside_the_plain_app_and_infinity(tmp_path: Path, titles: list[str]) -> None:
     """Bars: torch 1.4 times the plain app; auto 2.5 times infinity, a single query at most half of its time."""
     speeds: dict[str, Speed] = {}
-    for backend in ("torch", "auto"):
-        with ours(tmp_path / backend, backend) as (url, _):
-            speeds[f"prodsim {backend}"] = speed(url, titles)
-    with rivals.plain_serve() as url:
-        speeds["plain Serve app"] = speed(url, titles)
-    with rivals.infinity() as url:
-        speeds["infinity, torch"] = speed(url, titles)
+    contenders: list[tuple[str, Callable[[], AbstractContextManager[str]]]] = [
+        ("prodsim torch", lambda: ours(tmp_path / "torch", "torch")),
+        ("prodsim auto", lambda: ours(tmp_path / "auto", "auto")),
+        ("plain Serve app", rivals.plain_serve),
+        ("infinity, torch", rivals.infinity),
+    ]
+    for name, serving in contenders:
+        with serving() as url:
+            speeds[name] = one = speed(url, titles)
+        report(name, [f"{one.passages_per_s:.0f} texts/s, one query {one.query_ms:.1f} ms"])
     over_plain = speeds["prodsim torch"].passages_per_s / speeds["plain Serve app"].passages_per_s
     over_infinity = speeds["prodsim auto"].passages_per_s / speeds["infinity, torch"].passages_per_s
     query_share = speeds["prodsim auto"].query_ms / speeds["infinity, torch"].query_ms
@@ -129,10 +132,13 @@ def test_passages_and_queries_beside_the_plain_app_and_infinity(tmp_path: Path, 
 
 def test_a_server_at_rest_is_small_and_soon_ready(tmp_path: Path) -> None:
     """Bars: 2.5 GB in all processes together, ready in 40 s, on a quiet machine."""
-    with ours(tmp_path, "torch") as (url, started):
-        httpx.post(url, json={"input": ["warm jacket"]}, trust_env=False)
+    started = local.start(tmp_path, ServerSettings(port=PORT))
+    try:
+        httpx.post(f"{started.running.url}/v1/embeddings", json={"input": ["warm jacket"]}, trust_env=False)
         time.sleep(5)
         size_bytes = memory_bytes({started.running.pid, *started.running.process_ids()})
+    finally:
+        local.stop(tmp_path)
     report("a server at rest", [f"memory {size_bytes / 1e9:.2f} GB", f"ready after {started.seconds:.1f} s"])
     save("embedder-rest", {"memory_bytes": size_bytes, "ready_s": started.seconds})
     assert size_bytes < MEMORY_BYTES
