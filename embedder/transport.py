@@ -24,16 +24,17 @@ START_HINT = "start it with 'prodsim-admin embedder up' or set embedder_url"
 class Transport:
     """Exchanges JSON with one embedder. Proxies in the environment are not used: an embedder is a neighbour."""
 
-    def __init__(self, url: str, timeout_s: float, api_key: str | None = None) -> None:
+    def __init__(
+        self, url: str, timeout_s: float, api_key: str | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.url = url
         self.timeout_s = timeout_s
         self.answered = False
         headers = {"content-type": "application/json"}
         if api_key:
             headers["authorization"] = f"Bearer {api_key}"
-        verify = ssl.create_default_context() if url.startswith("https") else False
         try:
-            self.http = httpx.Client(base_url=url, trust_env=False, verify=verify, headers=headers)
+            self.http = httpx.Client(base_url=url, trust_env=False, verify=tls or False, headers=headers)
         except (httpx.InvalidURL, ValueError) as error:
             raise EmbedderError(f"embedder_url {url!r} is no URL: {error}") from None
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
@@ -49,11 +49,15 @@ IMAGE_DIMENSION = 1280  # of the default image encoder, EfficientNet-Lite0
 
 @dataclass(frozen=True)
 class TextModel:
-    """An embedding model as the index sees it: its name at the embedder, content hash, and vector length."""
+    """An embedding model as the index sees it: its name at the embedder, content hash, and vector length.
+
+    `vectors` is float32, or int8 for whole numbers from -127 to 127, which are stored as bytes.
+    """
 
     name: str
     revision: str
     dimension: int
+    vectors: str = field(default="float32", compare=False)  # two kinds of vectors are two revisions
 
     @property
     def stamp(self) -> str:
@@ -74,18 +78,27 @@ def image_vector_field(dimension: int) -> str:
     return f"image_vector_{dimension}"
 
 
+def fused_vector_field(dimension: int) -> str:
+    return f"fused_vector_{dimension}"
+
+
 def placeholder(dimension: int) -> list[float]:
     """A unit vector for a leg that is switched off: a zero vector is refused under cosine."""
     return [0.0] * (dimension - 1) + [1.0]
 
 
 def index_body(
-    model: TextModel, image_dimension: int | None = IMAGE_DIMENSION, knn_engine: str = "lucene", shards: int = 1
+    model: TextModel,
+    image_dimension: int | None = IMAGE_DIMENSION,
+    knn_engine: str = "lucene",
+    shards: int = 1,
+    others: Mapping[str, TextModel] | None = None,
 ) -> dict[str, Any]:
-    """Settings and mappings of a product index for that model."""
-    vectors = {text_vector_field(model.dimension): model.dimension}
-    if image_dimension:
-        vectors[image_vector_field(image_dimension)] = image_dimension
+    """Settings and mappings of a product index for that model, and for `others` by their k-NN field."""
+    vectors = {text_vector_field(model.dimension): model}
+    if image_dimension and not any(name.startswith("image_vector_") for name in others or {}):
+        vectors[image_vector_field(image_dimension)] = TextModel("", "", image_dimension)
+    vectors |= others or {}
     return render_json(
         "index.json",
         shards=shards,
@@ -158,8 +171,13 @@ def leg_dimensions(source: str) -> list[int]:
     return [int(length) for length in re.findall(r'"knn": \{"text_vector_(\d+)"', source)]
 
 
-def connectors(model: TextModel, embedder_url: str, self_url: str, query_timeout_s: int) -> dict[str, dict[str, Any]]:
-    """Connector bodies by role: query, passage, stored-vector. Equal bodies have equal names."""
+def connectors(
+    model: TextModel, embedder_url: str, self_url: str, query_timeout_s: int, embedder_key: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """Connector bodies by role: query, passage, stored-vector. Equal bodies have equal names.
+
+    `embedder_key` goes into the credential of those that call the embedder, which the engine keeps encrypted.
+    """
     roles = render_json(
         "connectors.json",
         model=model.name,
@@ -173,15 +191,19 @@ def connectors(model: TextModel, embedder_url: str, self_url: str, query_timeout
             pull=DISLIKED_PULL,
         ),
     )
-    return {role: connector(role, definition) for role, definition in roles.items()}
+    return {
+        role: connector(role, definition, embedder_key if role != "stored-vector" else None)
+        for role, definition in roles.items()
+    }
 
 
-def connector(role: str, definition: Mapping[str, Any]) -> dict[str, Any]:
+def connector(role: str, definition: Mapping[str, Any], key: str | None) -> dict[str, Any]:
+    authorization = {"authorization": "Bearer ${credential.key}"} if key else {}
     action = {
         "action_type": "predict",
         "method": "POST",
         "url": definition["url"],
-        "headers": {"content-type": "application/json"},
+        "headers": {"content-type": "application/json", **authorization},
         "request_body": definition["request_body"],
     }
     action |= {name: value for name, value in definition.items() if name.endswith("_process_function")}
@@ -194,6 +216,9 @@ def connector(role: str, definition: Mapping[str, Any]) -> dict[str, Any]:
         "client_config": {"max_connection": 100, "connection_timeout": 1, "read_timeout": definition["read_timeout_s"]},
         "actions": [action],
     }
-    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:12]
-    # ML Commons refuses a connector without a credential; an embedder without a key ignores this one
-    return {"name": f"{PREFIX}{role}-{digest}", **body, "credential": {"key": "none"}}
+    content = json.dumps(body, sort_keys=True).encode()
+    if key:  # another key is another connector; scrypt, so that a name tells nobody what to try
+        content += hashlib.scrypt(key.encode(), salt=b"prodsim connector", n=2**14, r=8, p=1)
+    digest = hashlib.sha256(content).hexdigest()[:12]
+    # ML Commons refuses a connector without a credential
+    return {"name": f"{PREFIX}{role}-{digest}", **body, "credential": {"key": key or "none"}}

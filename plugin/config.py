@@ -61,6 +61,10 @@ class Settings(BaseSettings):
         None, pattern=r"^https?://\S+$", description="embedder, as the engine's nodes reach it (default: embedder_url)"
     )
     embedder_timeout_s: float = Field(60.0, gt=0, description="how long one embedder call may take")
+    embedder_api_key: SecretStr | None = Field(
+        None, description="key that the embedder asks for; setup hands it to the engine (default: EMBEDDER_API_KEY)"
+    )
+    embedder_ca_file: Path | None = Field(None, description="certificate authority of the embedder (PEM)")
     query_timeout_s: int = Field(
         2,
         ge=1,
@@ -71,11 +75,20 @@ class Settings(BaseSettings):
     model: str | None = Field(
         None, description="model that catalogs are embedded with (default: the embedder's only one)"
     )
+    image_model: str | None = Field(None, description="model for products' pictures (default: they get no vector)")
+    image_folder: Path | None = Field(None, description="folder of the picture files that products name")
+    fused_model: str | None = Field(None, description="fused model for products (default: they get no such vector)")
     embedder_model: str | None = Field(
         None, description="model that `embedder serve` loads: a folder or a name (default: the packaged MiniLM)"
     )
     embedder_replicas: int = Field(1, ge=1, description="how many copies of the model `embedder serve` runs")
     embedder_num_gpus: float = Field(0.0, ge=0, description="GPUs for each copy")
+
+    @property
+    def embedder_key(self) -> str | None:
+        """The embedder's key as text; never to be shown."""
+        given = self.embedder_api_key.get_secret_value() if self.embedder_api_key else None
+        return given or os.environ.get("EMBEDDER_API_KEY") or None
 
     @property
     def self_url(self) -> str:

@@ -61,7 +61,8 @@ class Installer:
         if known:
             self.changes.append(Change("connector and model", name, "unchanged"))
             return known[0].id
-        self.changes.append(compare("connector and model", name, None, connector))
+        shown = {part: value for part, value in connector.items() if part != "credential"}
+        self.changes.append(compare("connector and model", name, None, shown))
         return NOT_YET if self.dry_run else ml.ensure_model(self.client, connector)
 
     def attach_pipelines(self, index: ProductIndex) -> None:

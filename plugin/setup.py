@@ -117,7 +117,13 @@ def install_pipelines(
 
 
 def remote_models(installer: Installer, settings: Settings, model: TextModel) -> dict[str, str]:
-    wanted = bundle.connectors(model, settings.embedder_url_for_engine, settings.self_url, settings.query_timeout_s)
+    wanted = bundle.connectors(
+        model,
+        settings.embedder_url_for_engine,
+        settings.self_url,
+        settings.query_timeout_s,
+        settings.embedder_key,
+    )
     ids = {role: installer.remote_model(connector) for role, connector in wanted.items()}
     if not installer.dry_run:
         ml.wait_found(installer.client, [connector["name"] for connector in wanted.values()])

@@ -20,6 +20,7 @@ from .evaluate import evaluate
 from .installation import doctor, setup, status, uninstall
 from .judgments import app as judgments_app
 from .load import load
+from .model import app as model_app
 from .ranking import app as ranking_app
 from .reindex import reindex
 from .search import search, similar
@@ -40,6 +41,7 @@ app.add_typer(ranking_app, name="ranking")
 app.add_typer(embedder_app, name="embedder")
 app.add_typer(judgments_app, name="judgments")
 app.add_typer(similarity_app, name="similarity")
+app.add_typer(model_app, name="model")
 
 
 def print_version(wanted: bool) -> None:
