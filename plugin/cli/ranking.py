@@ -9,6 +9,7 @@ import typer
 
 from . import output
 from .options import Alias, DryRun, EmbedderUrl, EngineUrl, Json
+from .tune import tune
 
 if TYPE_CHECKING:
     from prodsim.plugin.ranking.applying import Applied
@@ -197,3 +198,6 @@ def show_why(found: Why) -> None:
 
 def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
+
+
+app.command("tune")(tune)
