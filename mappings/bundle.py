@@ -38,8 +38,8 @@ LIKED_MARKER = "prodsim_liked"
 DISLIKED_MARKER = "prodsim_disliked"
 DECAY_MARKER = "prodsim_decay"
 DISLIKED_PULL = 0.5  # what disliked products weigh, of the newest liked one
-SIGNALS = "query.bool.must[0].function_score.functions[0]"
-VECTOR_LEGS = "query.bool.must[0].function_score.query.bool.should"
+SCORED = "query.bool.must[0].function_score.query.script_score"
+VECTOR_LEGS = f"{SCORED}.query.bool.should"
 # None of them may be a parameter of a template too: mustache would take that for the direction.
 SORT_FIELDS = ("price", "list_price", "rating", "rating_count", "popularity", "stock", "created_at", "updated_at")
 HIDDEN_FIELDS = ("text_vector_*", "image_vector_*", "fused_vector_*", "margin", "prodsim")
@@ -139,7 +139,7 @@ def search_pipeline(
             "text": {"field": text_vector_field(model.dimension), "dimension": model.dimension},
             "image": {"field": image_vector_field(IMAGE_DIMENSION), "dimension": IMAGE_DIMENSION},
         },
-        signals=SIGNALS,
+        scored=SCORED,
         query_model=query_model,
         stored_vector_model=stored_vector_model,
         search_marker=SEARCH_MARKER,

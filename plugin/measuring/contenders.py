@@ -127,7 +127,6 @@ class Ring:
                 body["search_pipeline"] = HYBRID_PIPELINE
             if kind != "hybrid":
                 body["sort"] = ["_score", {"sku": {"order": "asc"}}]
-                body["track_scores"] = True
             return Ask(body, template=False)
 
         return Contender(spec, index, ask, lexical=kind == "bm25")

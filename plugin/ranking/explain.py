@@ -17,7 +17,7 @@ SIGNALS = "prodsim signals"
 FLOOR = "prodsim floor"
 SIGNAL = re.compile(r"(?P<name>\w+)=(?P<value>[-+.0-9E]+)")
 RULE = re.compile(r"_name: (?P<name>(?:boost|bury) \d+)\)")
-SCORE_OF_RULE = re.compile(r"function score|product of")
+PINNED = re.compile(r"ConstantScore\(.*sku:")
 PIN_LEAST = 10_000.0
 
 
@@ -60,30 +60,39 @@ def explained(explanation: Mapping[str, Any]) -> Explained:
     """The parts in an engine's explanation of a hit of a prodsim template."""
     parts: dict[str, float] = {}
     signals: dict[str, float] = {}
-    pin, under_floor, named = 0.0, False, False
+    pin, under_floor = 0.0, False
     for node in nodes(explanation):
         description, value = str(node["description"]), float(node["value"])
         if description.startswith(SIGNALS):
-            named = True
-            signals |= {found["name"]: float(found["value"]) for found in SIGNAL.finditer(description)}
+            signals = {found["name"]: float(found["value"]) for found in SIGNAL.finditer(description)} | signals
         elif description.startswith(FLOOR):
-            named = under_floor = True
-        elif found := PART.match(description):
-            named = True
-            parts[found["name"]] = parts.get(found["name"], 0.0) + value
+            under_floor = True
+        elif name := part_of(node):
+            parts[name] = parts.get(name, 0.0) + value
         elif found := RULE.search(description):
-            signals.setdefault(found["name"], weight_of(node))
-        elif description.startswith("ConstantScore(") and value >= PIN_LEAST:
-            pin = max(pin, value)
-    if not parts and not under_floor and named:
+            signals[found["name"]] = weight_of(node)
+        elif value >= PIN_LEAST and PINNED.search(description):
+            pin = value
+    if not parts and not under_floor and not pin:
         parts["all products"] = 1.0  # a listing: no query, every product that passes the filters
     return Explained(float(explanation["value"]), parts, signals, pin, under_floor)
 
 
 def nodes(explanation: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The explanation and all in it, but for what makes up a part."""
     yield explanation
-    for detail in explanation.get("details", []):
-        yield from nodes(detail)
+    if part_of(explanation) is None:
+        for detail in explanation.get("details", []):
+            yield from nodes(detail)
+
+
+def part_of(node: Mapping[str, Any]) -> str | None:
+    """The name of the part that a node explains: a script's own, or what a boost makes of it."""
+    description = str(node["description"])
+    if description.startswith("Boosted score"):
+        description = str(node["details"][-1]["description"])
+    found = PART.match(description)
+    return found["name"] if found and not description.startswith(SIGNALS) else None
 
 
 def weight_of(node: Mapping[str, Any]) -> float:

@@ -98,8 +98,9 @@ class Profile(Section):
 
     @property
     def weighted_fields(self) -> list[str]:
-        """The fields as a multi_match query takes them: title^3. Those of weight 0 are left out."""
-        return [f"{name}^{weight:g}" for name, weight in self.fields.items() if weight > 0]
+        """The fields as a multi_match query takes them: title^3. Those of weight 0 are left out, the heaviest come first."""
+        weighted = sorted(self.fields.items(), key=lambda field: (-field[1], field[0]))
+        return [f"{name}^{weight:g}" for name, weight in weighted if weight > 0]
 
     @property
     def numbers(self) -> dict[str, float]:
