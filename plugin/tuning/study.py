@@ -72,10 +72,10 @@ def search(
     """The numbers to take, by these queries alone.
 
     Optuna's tree-structured Parzen estimator (Bergstra et al. 2011) proposes; the profile as it is and BM25 alone are
-    among the trials. The answer is the average of the best tenth: the measure is a rugged function of few queries,
-    its single best point is mostly luck, and the middle of the good region holds up better on other queries. Where only
-    half of the way there is worse by no more than one standard error, half of the way is gone. The answer is never worse
-    on these queries than the profile as it is or BM25 alone.
+    among the trials. The answer is the average of the best tenth: the measure is a rugged function of few
+    queries, its single best point is mostly luck, and the middle of the good region holds up better on other queries.
+    Where only half of the way there is worse by no more than one standard error, half of the way is gone. The answer is
+    never worse on these queries than the profile as it is or BM25 alone.
     """
     import optuna
 
