@@ -98,7 +98,7 @@ class Profile(Section):
 
     @property
     def weighted_fields(self) -> list[str]:
-        """The fields as a multi_match query takes them: title^3. Those of weight 0 are left out, the heaviest come first."""
+        """The fields as a multi_match query takes them: title^3. Without those of weight 0, heaviest first."""
         weighted = sorted(self.fields.items(), key=lambda field: (-field[1], field[0]))
         return [f"{name}^{weight:g}" for name, weight in weighted if weight > 0]
 
