@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -30,7 +30,9 @@ from prodsim.mappings.bundle import (
 from .client import engine_errors
 from .cluster import inspect_cluster
 from .errors import EmbedderError, EngineError, NotFound
+from .ranking.diversity import spread
 from .ranking.explain import Explained, explained
+from .ranking.profile import Diversify
 from .ranking.store import active_profile
 from .ranking.stored import pooled
 
@@ -149,7 +151,29 @@ class ProductSearch:
         if vector is not None:
             params["vector"] = [float(number) for number in vector]
         params |= {name: True for name, wanted in (("highlight", highlight), ("spelling", spelling)) if wanted}
-        return self.render(SEARCH_TEMPLATE, params, filters, semantic, explain)
+        rule = self.diversity
+        in_order = filters.get("sort") or filters.get("search_after")
+        if rule is None or in_order or not q or filters.get("offset", 0) >= rule.window:
+            return self.render(SEARCH_TEMPLATE, params, filters, semantic, explain)
+        return self.diverse(params, filters, semantic, explain, rule)
+
+    def diverse(
+        self, params: dict[str, Any], filters: Filters, semantic: bool | None, explain: bool, rule: Diversify
+    ) -> Result:
+        """A page of the hits whose first places are spread; every page is cut from the same order."""
+        start, size = filters.get("offset", 0), filters.get("size", 10)
+        whole: Filters = {**filters, "offset": 0, "size": max(rule.window, start + size)}
+        if fields := filters.get("fields"):
+            whole["fields"] = [*fields, rule.field]
+        result = self.render(SEARCH_TEMPLATE, params, whole, semantic, explain)
+        best = spread(result.hits[: rule.window], lambda hit: first(hit.product.get(rule.field)), rule)
+        ordered = [*best, *result.hits[rule.window :]]
+        return replace(result, hits=ordered[start : start + size])
+
+    @cached_property
+    def diversity(self) -> Diversify | None:
+        """What the applied profile asks for, looked up once."""
+        return active_profile(self.client).diversify
 
     def similar(
         self, sku: str, *, vector: Vector | None = None, explain: bool = False, **filters: Unpack[Filters]
@@ -269,6 +293,12 @@ class ProductSearch:
                     f"template {template} is not installed: run 'prodsim-admin setup --alias {self.alias}'"
                 ) from None
         return as_result(answer, semantic)
+
+
+def first(value: Any) -> str | None:
+    """The value, or the first of several: of a category path its root."""
+    found = value[0] if isinstance(value, list) and value else value
+    return found if isinstance(found, str) else None
 
 
 def as_result(answer: Mapping[str, Any], semantic: bool | None) -> Result:

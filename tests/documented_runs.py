@@ -49,6 +49,7 @@ def replay(page: Path, urls: Mapping[str, str]) -> Iterator[tuple[Shown, str]]:
     code = 0
     for step in steps(page):
         if isinstance(step, tuple):
+            Path(step[0]).parent.mkdir(parents=True, exist_ok=True)
             Path(step[0]).write_text(step[1], encoding="utf-8")
         elif step.command == "echo $?":
             yield step, f"{code}\n"

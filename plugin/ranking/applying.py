@@ -30,7 +30,9 @@ class Applied:
 
 def difference(client: OpenSearch, profile: Profile) -> Change:
     """What the profile changes of the one that is applied."""
-    before, after = (one.model_dump(mode="json", by_alias=True) for one in (store.active_profile(client), profile))
+    versions = store.read_versions(client)
+    applied = versions[0].profile if versions else default_profile()
+    before, after = (one.model_dump(mode="json", by_alias=True) for one in (applied, profile))
     return compare("ranking profile", profile.name, before, after)
 
 

@@ -69,8 +69,8 @@ def explained(explanation: Mapping[str, Any]) -> Explained:
             under_floor = True
         elif name := part_of(node):
             parts[name] = parts.get(name, 0.0) + value
-        elif found := RULE.search(description):
-            signals[found["name"]] = weight_of(node)
+        elif rule := rule_of(node):
+            signals[rule] = value
         elif value >= PIN_LEAST and PINNED.search(description):
             pin = value
     if not parts and not under_floor and not pin:
@@ -95,9 +95,10 @@ def part_of(node: Mapping[str, Any]) -> str | None:
     return found["name"] if found and not description.startswith(SIGNALS) else None
 
 
-def weight_of(node: Mapping[str, Any]) -> float:
-    """The factor of a rule: the weight in its explanation, or its value."""
-    for inner in nodes(node):
-        if str(inner["description"]).startswith("weight"):
-            return float(inner["value"])
-    return float(node["value"])
+def rule_of(node: Mapping[str, Any]) -> str | None:
+    """The name of the boost or bury whose factor the node's value is: its filter stands beside its weight."""
+    details = node.get("details", [])
+    if not any(str(detail["description"]).startswith("match filter") for detail in details):
+        return None
+    found = RULE.search(" ".join(str(inner["description"]) for detail in details for inner in nodes(detail)))
+    return found["name"] if found else None

@@ -89,9 +89,6 @@ def read_one(path_or_name: str | Path, folder: Path, shipped: bool) -> tuple[dic
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} can't be read: {error}") from None
     content = {"inherits": SHIPPED, **content, "name": path.stem}
-    synonyms = content.get("synonyms")
-    if isinstance(synonyms, str):
-        content["synonyms"] = read_synonyms(path.parent / synonyms)
     return content, str(path), path.parent
 
 
@@ -103,15 +100,6 @@ def parse(text: str, origin: str) -> dict[str, Any]:
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise ConfigError(f"{origin} must hold 'setting: value' lines at its top level")
     return content
-
-
-def read_synonyms(path: Path) -> list[str]:
-    """The rules of a synonyms file in Solr's notation, a line each; # starts a comment."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the synonyms file {path} can't be read: {error}") from None
-    return [rule for line in lines if (rule := line.partition("#")[0].strip())]
 
 
 def shipped_names() -> list[str]:

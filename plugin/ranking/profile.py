@@ -77,7 +77,6 @@ class Profile(Section):
     name: str = Field(pattern=NAME)
     description: str = ""
     fields: dict[str, float] = Field(min_length=1)
-    synonyms: tuple[str, ...] = ()
     words: Weighted
     k: float = Field(gt=0)
     c: float = Field(ge=0, lt=1)
@@ -115,7 +114,8 @@ class Profile(Section):
         """
         content = self.model_dump(mode="json", by_alias=True)
         for path, value in values.items():
-            put(content, path, value)
+            if not put(content, path, value):
+                raise ConfigError(f"a ranking profile has no number at {path}")
         try:
             return Profile.model_validate(content)
         except ValidationError as error:
@@ -133,27 +133,19 @@ def numbers_in(value: object, path: str) -> Iterator[tuple[str, float]]:
         yield path, float(value)
 
 
-def put(content: Any, path: str, value: float) -> None:
-    """Writes the number at a dotted path; names of text fields hold dots themselves.
-
-    Raises:
-        ConfigError: there is no such place.
-    """
+def put(content: Any, path: str, value: float) -> bool:
+    """Writes the number at a dotted path, where there is such a place; names of text fields hold dots themselves."""
     head, dot, rest = path.partition(".")
-    if head == "fields" and rest:
+    if head == "fields" and rest and "fields" in content:
         content["fields"][rest] = value
-    elif isinstance(content, list) and head.isdecimal() and int(head) < len(content):
-        if dot:
-            put(content[int(head)], rest, value)
-        else:
-            content[int(head)] = value
-    elif isinstance(content, dict) and head in content:
-        if dot:
-            put(content[head], rest, value)
-        else:
-            content[head] = value
-    else:
-        raise ConfigError(f"a ranking profile has no number at {path}")
+        return True
+    place: Any = int(head) if isinstance(content, list) and head.isdecimal() else head
+    known = place < len(content) if isinstance(place, int) else isinstance(content, dict) and head in content
+    if known and dot:
+        return put(content[place], rest, value)
+    if known:
+        content[place] = value
+    return known
 
 
 def problems_of(error: ValidationError) -> list[str]:

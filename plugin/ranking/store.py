@@ -6,10 +6,13 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from prodsim.plugin.client import engine_errors
+from prodsim.plugin.errors import ConfigError
 
 from .files import default_profile
-from .profile import Profile
+from .profile import Profile, problems_of
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
@@ -29,19 +32,35 @@ class Version:
         return {"applied_at": self.applied_at, "profile": self.profile.model_dump(mode="json", by_alias=True)}
 
 
-def read_versions(client: OpenSearch) -> list[Version]:
-    """The applied profiles, newest first; [] where none ever was."""
+def read_versions(client: OpenSearch, strict: bool = False) -> list[Version]:
+    """The applied profiles, newest first; [] where none ever was.
+
+    One that another release of prodsim applied, with settings that this one does not know, is left out.
+
+    Raises:
+        ConfigError: with `strict`, where the newest is such a one.
+    """
     path = f"/_component_template/{RECORD}"
     with engine_errors("reading the applied ranking profiles"):
         found = client.transport.perform_request("GET", path, params={"ignore": (404,)})
     templates = found.get("component_templates", [])
     kept = templates[0]["component_template"]["_meta"]["versions"] if templates else []
-    return [Version(Profile.model_validate(one["profile"]), one["applied_at"]) for one in kept]
+    versions = []
+    for place, one in enumerate(kept):
+        try:
+            versions.append(Version(Profile.model_validate(one["profile"]), one["applied_at"]))
+        except ValidationError as error:
+            if strict and not place:
+                raise ConfigError(
+                    f"the applied ranking profile is not one of this release ({'; '.join(problems_of(error))}): "
+                    "apply one again with 'prodsim-admin ranking apply'"
+                ) from None
+    return versions
 
 
 def active_profile(client: OpenSearch) -> Profile:
     """The profile that the stored templates are compiled from: the one applied last, else the shipped default."""
-    versions = read_versions(client)
+    versions = read_versions(client, strict=True)
     return versions[0].profile if versions else default_profile()
 
 

@@ -135,7 +135,8 @@ def rendered_legs(client: OpenSearch, source: str, query: str, vector: Sequence[
     with engine_errors(f"rendering the template for '{query}'"):
         rendered = client.render_search_template(body={"source": source, "params": params})["template_output"]
     found = Legs()
-    for leg in rendered["query"]["bool"]["must"][0]["function_score"]["query"]["bool"]["should"]:
+    scored_query = rendered["query"]["bool"]["must"][0]["function_score"]["query"]["script_score"]["query"]
+    for leg in scored_query["bool"]["should"]:
         scored = leg.get("script_score")
         if scored is None:
             continue

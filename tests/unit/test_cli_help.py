@@ -37,7 +37,17 @@ HEAVY = {
     "yaml",
 }
 WITHOUT_JSON = {"demo", "embedder down", "embedder logs", "embedder serve", "engine logs"}
-WITH_DRY_RUN = {"engine down", "engine up", "load", "ranking tune", "reindex", "setup", "uninstall"}
+WITH_DRY_RUN = {
+    "engine down",
+    "engine up",
+    "load",
+    "ranking apply",
+    "ranking rollback",
+    "ranking tune",
+    "reindex",
+    "setup",
+    "uninstall",
+}
 
 
 def all_commands() -> dict[str, Any]:
