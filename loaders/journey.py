@@ -21,7 +21,7 @@ from .waiting import Waiting
 Mode = Literal["upsert", "full", "update", "delete"]
 
 # What a partial update may touch: nothing that vectors or identifiers are made from.
-UPDATABLE = ("price", "list_price", "currency", "stock", "rating", "rating_count", "popularity", "updated_at")
+UPDATABLE = ("price", "list_price", "currency", "stock", "rating", "rating_count", "popularity", "margin", "updated_at")
 
 UPDATE_SCRIPT = """
 def book = ctx._source.prodsim;

@@ -13,7 +13,7 @@ from prodsim.embedder import local as local_embedder
 from prodsim.embedder.settings import port_in, server_settings
 from prodsim.loaders.preparing.catalog import load_catalog
 from prodsim.loaders.request import Request
-from prodsim.mappings.profile import default_profile
+from prodsim.plugin.ranking.files import default_profile
 
 from .client import connect, engine_errors
 from .cluster import inspect_cluster
@@ -110,7 +110,7 @@ def ask(client: OpenSearch, alias: str) -> Iterator[Shown]:
 
 def words_only(client: OpenSearch, alias: str, question: str) -> Result:
     """What the engine finds without prodsim: BM25 over the same fields with the same weights."""
-    fields = default_profile().words.weighted_fields
+    fields = default_profile().weighted_fields
     query = {"multi_match": {"query": question, "type": "cross_fields", "fields": fields}}
     with engine_errors(f"searching {alias}"):
         answer = client.search(index=alias, body={"size": 3, "query": query, "_source": ["title", "price"]})

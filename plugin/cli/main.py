@@ -12,14 +12,19 @@ import typer
 from prodsim.plugin.errors import ExitCode, ProdsimError
 
 from . import output
+from .compare import compare
 from .demo import demo
 from .embedder import app as embedder_app
 from .engine import app as engine_app
+from .evaluate import evaluate
 from .installation import doctor, setup, status, uninstall
+from .judgments import app as judgments_app
 from .load import load
 from .model import app as model_app
+from .ranking import app as ranking_app
 from .reindex import reindex
 from .search import search, similar
+from .similarity import app as similarity_app
 
 app = typer.Typer(
     name="prodsim-admin",
@@ -29,11 +34,14 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, setup, status, doctor, uninstall, load, search, similar, reindex):
+for command in (demo, setup, status, doctor, uninstall, load, search, similar, reindex, evaluate, compare):
     app.command()(command)
 app.add_typer(engine_app, name="engine")
+app.add_typer(ranking_app, name="ranking")
 app.add_typer(embedder_app, name="embedder")
 app.add_typer(model_app, name="model")
+app.add_typer(judgments_app, name="judgments")
+app.add_typer(similarity_app, name="similarity")
 
 
 def print_version(wanted: bool) -> None:

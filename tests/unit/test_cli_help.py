@@ -22,6 +22,10 @@ from prodsim.plugin.errors import ExitCode
 DOCS = Path(__file__).parents[2] / "docs" / "commands.md"
 # Pydantic itself is not among them: typer imports it for a command with parameters.
 HEAVY = {
+    "ir_measures",
+    "optuna",
+    "scipy",
+    "sklearn",
     "httpx",
     "jinja2",
     "numpy",
@@ -33,7 +37,7 @@ HEAVY = {
     "yaml",
 }
 WITHOUT_JSON = {"demo", "embedder down", "embedder logs", "embedder serve", "engine logs"}
-WITH_DRY_RUN = {"engine down", "engine up", "load", "reindex", "setup", "uninstall"}
+WITH_DRY_RUN = {"engine down", "engine up", "load", "ranking tune", "reindex", "setup", "uninstall"}
 
 
 def all_commands() -> dict[str, Any]:
