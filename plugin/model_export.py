@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from prodsim.embedder.settings import ModelSettings
 from prodsim.mappings.text import embedding_text
 
 from .errors import CheckFailed, EmbedderError, UsageError
-from .judgments import Judgments, mean_ndcg, read_judgments
+from .model_ndcg import mean_ndcg
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +35,7 @@ class Judged:
     """Products by SKU, as the texts that they are embedded by, and how well each answers which query."""
 
     texts: dict[str, str]
-    judgments: Judgments
+    judgments: Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,8 @@ def judged(products: Path, catalog: Path | None, judgments: Path) -> Judged:
     from prodsim.loaders.preparing.product import Product
     from prodsim.loaders.reading.readers import ReadOptions, open_sources
 
+    from .measuring.judgment_files import read_judgments
+
     read = load_catalog(catalog)
     texts: dict[str, str] = {}
     for source in open_sources([str(products)], ReadOptions()):
@@ -82,7 +84,7 @@ def judged(products: Path, catalog: Path | None, judgments: Path) -> Judged:
             product = read.prepare(row.values) if row.problem is None else None
             if isinstance(product, Product):
                 texts[product.sku] = embedding_text(product.document())
-    return Judged(texts, read_judgments(judgments))
+    return Judged(texts, read_judgments(judgments).grades)
 
 
 def publish(

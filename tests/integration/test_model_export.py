@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -15,9 +13,9 @@ from prodsim.embedder.exported import read_exported
 from prodsim.embedder.loading import open_encoder
 from prodsim.embedder.model_files import check_model_folder
 from prodsim.embedder.settings import ModelSettings
-from prodsim.plugin.errors import CatalogError, CheckFailed, EmbedderError, UsageError
-from prodsim.plugin.judgments import mean_ndcg, read_judgments
+from prodsim.plugin.errors import CheckFailed, EmbedderError, UsageError
 from prodsim.plugin.model_export import Judged, judged, publish
+from prodsim.plugin.model_ndcg import mean_ndcg
 from tests.conftest import ROOT
 
 TEXTS = ["warm jacket", "waterproof hiking boots with a wide fit", "garden hose, 20 m"]
@@ -93,21 +91,3 @@ def test_the_ndcg_of_a_ranking_is_that_of_ir_measures() -> None:
     expected = ir_measures.calc_aggregate([nDCG @ 10], judgments, run)[nDCG @ 10]
     gains = {query: {sku: float(gain) for sku, gain in ratings.items()} for query, ratings in judgments.items()}
     assert mean_ndcg(gains, queries, products, skus) == pytest.approx(expected, abs=1e-6)
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"queries": [{"query": "a"}]}', '{"queries": []}'])
-def test_a_file_that_is_no_judgment_list_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
-    (tmp_path / "list.json").write_text(content)
-    with pytest.raises(CatalogError, match=r"list\.json") as caught:
-        read_judgments(tmp_path / "list.json")
-    assert "\n" not in str(caught.value)
-
-
-def test_both_forms_of_a_judgment_list_are_read(tmp_path: Path) -> None:
-    forms: list[Callable[[], object]] = [
-        lambda: {"queries": [{"query": "a", "ratings": {"x": 3}}]},
-        lambda: {"judgmentRatings": [{"query": "a", "ratings": [{"docId": "x", "rating": "3.0"}]}]},
-    ]
-    for form in forms:
-        (tmp_path / "list.json").write_text(json.dumps(form()))
-        assert read_judgments(tmp_path / "list.json") == {"a": {"x": 3.0}}
