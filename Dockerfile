@@ -28,11 +28,11 @@ ENV PATH=/opt/prodsim/bin:/usr/local/bin:/usr/bin:/bin \
     HF_HUB_OFFLINE=1
 WORKDIR /tmp
 
+# prodsim's wheel, uv, and the versions: none of it stays in the image
 FROM runtime AS builder
 ARG UV_VERSION=0.13.9
 RUN apt-get update && apt-get install --yes --no-install-recommends python3-venv && rm -rf /var/lib/apt/lists/*
-RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --quiet "uv==${UV_VERSION}" \
- && python3 -m venv --without-pip /opt/prodsim
+RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --quiet "uv==${UV_VERSION}"
 WORKDIR /src
 COPY pyproject.toml requirements.lock README.md LICENSE ./
 COPY embedder ./embedder
@@ -40,33 +40,33 @@ COPY examples ./examples
 COPY loaders ./loaders
 COPY mappings ./mappings
 COPY plugin ./plugin
-ENV UV_LINK_MODE=copy VIRTUAL_ENV=/opt/prodsim
-
-# Versions and checksums are those of requirements.lock. CPU builds of torch are on PyTorch's own index, not on PyPI, so
-# their checksums are not in the lock: that one package and its CUDA companions leave it. TORCH_BACKEND=lock keeps PyPI's.
-FROM builder AS install-cpu
-ARG TORCH_BACKEND=cpu
-RUN --mount=type=cache,target=/root/.cache/uv \
-    if [ "${TORCH_BACKEND}" = lock ]; then cp requirements.lock constraints.txt; else \
-      awk '/^[a-zA-Z]/ {drop = /^(torch|triton|nvidia-[a-z0-9-]*|cuda-[a-z]*)==/} !drop' requirements.lock > constraints.txt; \
-    fi \
- && backend=$([ "${TORCH_BACKEND}" = lock ] || echo "--torch-backend ${TORCH_BACKEND}") \
- && /opt/uv/bin/uv pip install --quiet --compile-bytecode --no-build-package ray --constraints constraints.txt $backend \
-      '/src[aws,embedder,onnx,openvino,parquet,privacy,sql,tracing]'
-
-FROM builder AS install-gpu
-RUN --mount=type=cache,target=/root/.cache/uv \
-    /opt/uv/bin/uv pip install --quiet --compile-bytecode --no-build-package ray --constraints requirements.lock \
-      '/src[aws,embedder,parquet,privacy,sql,tracing]'
+# CPU builds of torch are on PyTorch's own index, not on PyPI, so their checksums are not in the lock: that package and its
+# CUDA companions leave the CPU target's constraints. All else is checked against requirements.lock.
+RUN UV_SYSTEM_CERTS=1 /opt/uv/bin/uv build --quiet --wheel --out-dir /build/wheel . \
+ && cp requirements.lock /build/lock.txt \
+ && awk '/^[a-zA-Z]/ {drop = /^(torch|triton|nvidia-[a-z0-9-]*|cuda-[a-z]*)==/} !drop' requirements.lock > /build/cpu.txt
 
 FROM runtime AS final
 ENTRYPOINT ["prodsim-admin"]
 CMD ["embedder", "serve", "--host", "0.0.0.0", "--port", "8901"]
 EXPOSE 8901
-USER 10001:10001
 
 FROM final AS gpu
-COPY --from=install-gpu /opt/prodsim /opt/prodsim
+RUN --mount=type=bind,from=builder,source=/opt/uv,target=/opt/uv \
+    --mount=type=bind,from=builder,source=/build,target=/build \
+    python3 -m venv --without-pip /opt/prodsim \
+ && UV_SYSTEM_CERTS=1 VIRTUAL_ENV=/opt/prodsim /opt/uv/bin/uv pip install --quiet --no-cache --compile-bytecode \
+      --constraints /build/lock.txt "$(ls /build/wheel/*.whl)[aws,embedder,parquet,privacy,sql,tracing]"
+USER 10001:10001
 
+# TORCH=lock installs PyPI's torch with its CUDA libraries here too: where PyTorch's index can't be reached.
 FROM final AS cpu
-COPY --from=install-cpu /opt/prodsim /opt/prodsim
+ARG TORCH=cpu
+RUN --mount=type=bind,from=builder,source=/opt/uv,target=/opt/uv \
+    --mount=type=bind,from=builder,source=/build,target=/build \
+    if [ "${TORCH}" = lock ]; then set -- --constraints /build/lock.txt; \
+    else set -- --constraints /build/cpu.txt --torch-backend "${TORCH}"; fi \
+ && python3 -m venv --without-pip /opt/prodsim \
+ && UV_SYSTEM_CERTS=1 VIRTUAL_ENV=/opt/prodsim /opt/uv/bin/uv pip install --quiet --no-cache --compile-bytecode \
+      "$@" "$(ls /build/wheel/*.whl)[aws,embedder,onnx,openvino,parquet,privacy,sql,tracing]"
+USER 10001:10001

@@ -1,7 +1,7 @@
 """Writes the chart's values.schema.json and README.md from the comments in values.yaml.
 
-A comment `# -- text` describes the key below it; `# @schema {…}` adds to its JSON schema. Maps are closed: Helm refuses a
-key that values.yaml does not have. Run it after each change; a test holds the files against what it would write.
+A comment `# -- text` describes the key below it; `# @schema {…}` adds to its JSON schema. Maps are closed: Helm refuses
+a key that values.yaml does not have. Run it after each change; a test holds the files against what it would write.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import binascii
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -37,15 +38,18 @@ class Model:
 class EmbedderClient:
     """Calls one embedder. Use as a context manager, or call `close`.
 
-    `timeout_s` bounds each HTTP exchange with its retries. `api_key` is the one in EMBEDDER_API_KEY, unless given.
+    `timeout_s` bounds each HTTP exchange with its retries. `api_key` is the one in EMBEDDER_API_KEY, unless given,
+    `ca_file` (PEM) the authority that signed an https embedder's certificate, where it is not a public one.
     Every method raises EmbedderUnreachable where nothing answers, EmbedderNotReady where a model is still loading or
     overloaded by then, and EmbedderError where the answer is a refusal or nonsense; each is one line that names the
     embedder.
     """
 
-    def __init__(self, url: str, timeout_s: float = 60.0, api_key: str | None = None) -> None:
+    def __init__(
+        self, url: str, timeout_s: float = 60.0, api_key: str | None = None, ca_file: Path | None = None
+    ) -> None:
         self.url = url.rstrip("/")
-        self.transport = Transport(self.url, timeout_s, api_key or os.environ.get(KEY_VARIABLE))
+        self.transport = Transport(self.url, timeout_s, api_key or os.environ.get(KEY_VARIABLE), ca_file)
         self.known: list[Model] | None = None
 
     def __enter__(self) -> Self:

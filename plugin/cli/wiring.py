@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 def open_embedder(settings: Settings) -> Iterator[EmbedderClient]:
     from prodsim.embedder.client import EmbedderClient
 
-    with EmbedderClient(settings.embedder_url, timeout_s=settings.embedder_timeout_s) as embedder:
+    with EmbedderClient(
+        settings.embedder_url,
+        timeout_s=settings.embedder_timeout_s,
+        api_key=settings.secret("embedder_api_key"),
+        ca_file=settings.embedder_ca_file,
+    ) as embedder:
         yield embedder
 
 

@@ -27,7 +27,7 @@ def strict(node: Any) -> Any:
         return [strict(item) for item in node]
     if not isinstance(node, dict):
         return node
-    kept = {}
+    kept: dict[str, Any] = {}
     for key, value in node.items():
         if key == "properties":
             kept[key] = {name: strict(property) for name, property in value.items()}

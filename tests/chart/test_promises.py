@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import yaml
 from prodsim.embedder.settings import EmbedderSettings, ModelSettings
 from prodsim.plugin.config import Settings
 
-from .rendering import ROOT, VALUES, Rendered, helm, render, render_file
+from .rendering import CHART, ROOT, VALUES, Rendered, helm, render, render_file
 
 EVERY = pytest.mark.parametrize("values", VALUES, ids=[path.stem for path in VALUES])
 
@@ -254,6 +255,12 @@ def test_every_alert_links_to_its_runbook_page() -> None:
 
 
 def test_the_notes_say_how_to_test_and_warn_of_what_is_open(tmp_path: Path) -> None:
-    done = helm("install", "shop", ROOT / "charts/prodsim", "--dry-run=client", "--values", file_named("minimal"))
+    chart = tmp_path / "prodsim"
+    shutil.copytree(CHART, chart)  # Helm prints notes only when it installs: here they are rendered as a resource
+    (chart / "templates" / "NOTES.txt").rename(chart / "notes")
+    wrapped = '{kind: Notes, apiVersion: v1, text: {{ tpl (.Files.Get "notes") . | quote }}}'
+    (chart / "templates" / "notes.yaml").write_text(wrapped)
+    done = helm("template", "shop", chart, "--values", file_named("minimal"), "--show-only", "templates/notes.yaml")
     assert "helm test shop" in done.stdout, done.stderr
     assert "WARNING: opensearch.auth.type is none" in done.stdout
+    assert "shop-prodsim-embedder.default.svc:8901" in done.stdout

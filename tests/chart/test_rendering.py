@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_helm_3_and_helm_4_render_the_same() -> None:
         ({"cronJobs": {"lod": {"enabled": True}}}, "lod"),
     ],
 )
-def test_a_refused_value_is_named(tmp_path: Path, program: str, values: dict[str, object], named: str) -> None:
+def test_a_refused_value_is_named(tmp_path: Path, program: str, values: dict[str, Any], named: str) -> None:
     said = refusal(tmp_path, program, **values)
     assert named in said
     assert "secret@" not in said
@@ -98,7 +99,7 @@ def test_a_refused_value_is_named(tmp_path: Path, program: str, values: dict[str
     ],
 )
 def test_values_that_can_not_go_together_are_refused_in_words(
-    tmp_path: Path, values: dict[str, object], said: str
+    tmp_path: Path, values: dict[str, Any], said: str
 ) -> None:
     assert said in refusal(tmp_path, **values)
 

