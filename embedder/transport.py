@@ -17,6 +17,7 @@ import orjson
 from prodsim.plugin.errors import EmbedderError, EmbedderNotReady, EmbedderUnreachable
 
 from .request_id import HEADER, request_id
+from .tracing import outgoing_headers
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
@@ -89,7 +90,7 @@ class Transport:
         """
         try:
             response = self.http.request(
-                method, path, content=content, timeout=timeout_s, headers={HEADER: request_id()}
+                method, path, content=content, timeout=timeout_s, headers={HEADER: request_id(), **outgoing_headers()}
             )
         except httpx.TransportError as error:
             unreachable = self.unreachable(error)

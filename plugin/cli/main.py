@@ -15,10 +15,13 @@ from . import output
 from .demo import demo
 from .embedder import app as embedder_app
 from .engine import app as engine_app
+from .events import app as events_app
 from .installation import doctor, setup, status, uninstall
 from .load import load
+from .plan import plan
 from .reindex import reindex
 from .search import search, similar
+from .security import app as roles_app
 
 app = typer.Typer(
     name="prodsim-admin",
@@ -28,10 +31,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, setup, status, doctor, uninstall, load, search, similar, reindex):
+for command in (demo, setup, status, doctor, uninstall, load, search, similar, reindex, plan):
     app.command()(command)
 app.add_typer(engine_app, name="engine")
 app.add_typer(embedder_app, name="embedder")
+app.add_typer(roles_app, name="roles")
+app.add_typer(events_app, name="events")
 
 
 def print_version(wanted: bool) -> None:
@@ -45,8 +50,14 @@ def root(
     show_version: Annotated[
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log every call to the engine and the embedder on stderr.")
+    ] = False,
 ) -> None:
-    pass
+    from prodsim.plugin.config import load_settings
+    from prodsim.plugin.telemetry import start_logging
+
+    start_logging(load_settings(), verbose)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import os
 import secrets
 import ssl
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 HOSTS = ("localhost", "127.0.0.1", "::1")
 ORGANISATION = "prodsim-local"
+INITIALISED_WITHIN_S = 120.0
 SUPER_ADMIN = "engine-admin"
 USERS = ("prodsim_admin", "prodsim_loader", "prodsim_reader")
 SYSTEM_INDICES = (".plugins-ml-*", ".opendistro_security", ".opendistro-*", ".opensearch-*")
@@ -167,9 +169,16 @@ def install_users(instance: Instance, client: httpx.Client) -> None:
             with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
                 file.write(secrets.token_urlsafe(24))
     for path_, body in local_user_requests({user: password_file(instance, user).read_text() for user in USERS}):
-        answer = client.put(path_, json=body)
-        if answer.is_error:
-            raise LocalEngineError(f"the engine refuses {path_}: {' '.join(answer.text.split())[:300]}")
+        put(client, path_, body)
+
+
+def put(client: httpx.Client, path: str, body: dict[str, Any]) -> None:
+    """Tries again for a while: the super administrator gets in before the plugin has read its configuration."""
+    give_up = time.monotonic() + INITIALISED_WITHIN_S
+    while (answer := client.put(path, json=body)).is_error:
+        if answer.status_code < 500 or time.monotonic() > give_up:
+            raise LocalEngineError(f"the engine refuses {path}: {' '.join(answer.text.split())[:300]}")
+        time.sleep(0.5)
 
 
 def http_client(instance: Instance, port: int, secure: bool, timeout_s: float = 10.0) -> httpx.Client:
