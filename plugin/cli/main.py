@@ -23,6 +23,8 @@ from .reindex import reindex
 from .search import search, similar
 from .security import app as roles_app
 
+ONLY_HELP = "only help"
+
 app = typer.Typer(
     name="prodsim-admin",
     help="Semantic product search, similar products and business-aware ranking on your OpenSearch.",
@@ -47,6 +49,7 @@ def print_version(wanted: bool) -> None:
 
 @app.callback()
 def root(
+    context: typer.Context,
     show_version: Annotated[
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -54,6 +57,8 @@ def root(
         bool, typer.Option("--verbose", "-v", help="Log every call to the engine and the embedder on stderr.")
     ] = False,
 ) -> None:
+    if context.obj == ONLY_HELP:
+        return
     from prodsim.plugin.config import load_settings
     from prodsim.plugin.telemetry import start_logging
 
@@ -67,7 +72,8 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     try:
-        app(args=arguments, prog_name="prodsim-admin", standalone_mode=True)
+        asked = ONLY_HELP if {"-h", "--help"} & set(arguments) else None  # help needs no settings, and no time
+        app(args=arguments, prog_name="prodsim-admin", standalone_mode=True, obj=asked)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else ExitCode.FAILED
     except ProdsimError as error:

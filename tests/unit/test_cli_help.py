@@ -32,8 +32,15 @@ HEAVY = {
     "torch",
     "yaml",
 }
-WITHOUT_JSON = {"demo", "embedder down", "embedder logs", "embedder serve", "engine logs"}
-WITH_DRY_RUN = {"engine down", "engine up", "load", "reindex", "setup", "uninstall"}
+# roles and counts are JSON as they are
+WITHOUT_JSON = {
+    *("demo", "embedder down", "embedder logs", "embedder serve", "engine logs"),
+    *("events counts", "roles show"),
+}
+WITH_DRY_RUN = {
+    *("engine down", "engine up", "load", "reindex", "setup", "uninstall"),
+    *("events forget-user", "roles apply"),
+}
 
 
 def all_commands() -> dict[str, Any]:
