@@ -75,7 +75,7 @@ def make_secure(instance: Instance, software: Path, java: Java) -> dict[str, Any
     return lines | {
         "plugins.security.ssl.http.enabled": True,
         "plugins.security.ssl.http.clientauth_mode": "OPTIONAL",
-        "plugins.security.ssl.transport.enforce_hostname_verification": False,
+        "transport.ssl.enforce_hostname_verification": False,
         "plugins.security.allow_default_init_securityindex": True,
         "plugins.security.authcz.admin_dn": [distinguished_name(certificates.of(SUPER_ADMIN)[0])],
         "plugins.security.system_indices.enabled": True,
