@@ -74,7 +74,7 @@ check() {
   vector=$(curl --silent --fail --header 'content-type: application/json' --data '{"input": "warm jacket", "input_type": "query"}' \
     "http://127.0.0.1:$port/v1/embeddings" | grep -o '"embedding":\[[^,]*,[^,]*')
   echo "$1: ready after $((SECONDS - began)) s, ${vector}, ...]"
-  kill "$server"; wait "$server" 2>/dev/null || true
+  kill "$(pgrep --parent "$server")"; wait "$server" 2>/dev/null || true  # unshare itself does not heed signals
 }
 check "as its own user" 10001:10001 no
 check "on a read-only root" 10001:10001 yes
