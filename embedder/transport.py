@@ -8,7 +8,6 @@ import math
 import random
 import ssl
 import time
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -30,7 +29,9 @@ START_HINT = "start it with 'prodsim-admin embedder up' or set embedder_url"
 class Transport:
     """Exchanges JSON with one embedder. Proxies in the environment are not used: an embedder is a neighbour."""
 
-    def __init__(self, url: str, timeout_s: float, api_key: str | None = None, ca_file: Path | None = None) -> None:
+    def __init__(
+        self, url: str, timeout_s: float, api_key: str | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.url = url
         self.timeout_s = timeout_s
         self.answered = False
@@ -38,11 +39,7 @@ class Transport:
         if api_key:
             headers["authorization"] = f"Bearer {api_key}"
         try:
-            verify = ssl.create_default_context(cafile=ca_file) if url.startswith("https") else False
-        except (OSError, ssl.SSLError) as error:
-            raise EmbedderError(f"embedder_ca_file {ca_file} can't be used: {error}") from None
-        try:
-            self.http = httpx.Client(base_url=url, trust_env=False, verify=verify, headers=headers)
+            self.http = httpx.Client(base_url=url, trust_env=False, verify=tls or False, headers=headers)
         except (httpx.InvalidURL, ValueError) as error:
             raise EmbedderError(f"embedder_url {url!r} is no URL: {error}") from None
 

@@ -227,6 +227,7 @@ class Load:
                 newer,
                 self.rejects.size_bytes,
                 len(refused),
+                arrived.pictureless,
             )
             self.progress(self.report)
 

@@ -12,31 +12,54 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from .profile import RankingProfile
 from .render import bundle_file, render_json, render_text
 from .text import text_rule
 
 PREFIX = "prodsim-"
 SEARCH_TEMPLATE = "prodsim-search"
 SIMILAR_TEMPLATE = "prodsim-similar"
+SIMILAR_IMAGE_TEMPLATE = "prodsim-similar-image"
+LIKE_TEMPLATE = "prodsim-like"
+RECOMMEND_TEMPLATE = "prodsim-recommend"
+SUGGEST_TEMPLATE = "prodsim-suggest"
+TEMPLATE_FILES = {
+    SEARCH_TEMPLATE: "search.mustache",
+    SIMILAR_TEMPLATE: "similar.mustache",
+    SIMILAR_IMAGE_TEMPLATE: "similar_image.mustache",
+    LIKE_TEMPLATE: "like.mustache",
+    RECOMMEND_TEMPLATE: "recommend.mustache",
+    SUGGEST_TEMPLATE: "suggest.mustache",
+}
+# Named by the templates, where its text would make them too long for the engine (script.max_size_in_bytes).
+FACET_SCRIPT = "prodsim-facet"
+CONDITION_SCRIPT = "prodsim-condition"
+SCRIPT_FILES = {FACET_SCRIPT: "facet.painless", CONDITION_SCRIPT: "condition.painless"}
 # Markers are terms on fields that no index has: they match nothing, and tell the search pipeline what to fill.
 SEARCH_MARKER = "prodsim_query"
-SIMILAR_MARKER = "prodsim_sku"
-VECTOR_LEGS = "query.bool.must[0].function_score.query.bool.should"
+LIKED_MARKER = "prodsim_liked"
+DISLIKED_MARKER = "prodsim_disliked"
+DECAY_MARKER = "prodsim_decay"
+DISLIKED_PULL = 0.5  # what disliked products weigh, of the newest liked one
+SCORED = "query.bool.must[0].function_score.query.script_score"
+VECTOR_LEGS = f"{SCORED}.query.bool.should"
 # None of them may be a parameter of a template too: mustache would take that for the direction.
 SORT_FIELDS = ("price", "list_price", "rating", "rating_count", "popularity", "stock", "created_at", "updated_at")
-HIDDEN_FIELDS = ("text_vector_*", "image_vector_*", "prodsim")
+HIDDEN_FIELDS = ("text_vector_*", "image_vector_*", "fused_vector_*", "margin", "prodsim")
 INGEST_BATCH_SIZE = 64
 IMAGE_DIMENSION = 1280  # of the default image encoder, EfficientNet-Lite0
 
 
 @dataclass(frozen=True)
 class TextModel:
-    """An embedding model as the index sees it: its name at the embedder, content hash, and vector length."""
+    """An embedding model as the index sees it: its name at the embedder, content hash, and vector length.
+
+    `vectors` is float32, or int8 for whole numbers from -127 to 127, which are stored as bytes.
+    """
 
     name: str
     revision: str
     dimension: int
+    vectors: str = field(default="float32", compare=False)  # two kinds of vectors are two revisions
 
     @property
     def stamp(self) -> str:
@@ -57,18 +80,27 @@ def image_vector_field(dimension: int) -> str:
     return f"image_vector_{dimension}"
 
 
+def fused_vector_field(dimension: int) -> str:
+    return f"fused_vector_{dimension}"
+
+
 def placeholder(dimension: int) -> list[float]:
     """A unit vector for a leg that is switched off: a zero vector is refused under cosine."""
     return [0.0] * (dimension - 1) + [1.0]
 
 
 def index_body(
-    model: TextModel, image_dimension: int | None = IMAGE_DIMENSION, knn_engine: str = "lucene", shards: int = 1
+    model: TextModel,
+    image_dimension: int | None = IMAGE_DIMENSION,
+    knn_engine: str = "lucene",
+    shards: int = 1,
+    others: Mapping[str, TextModel] | None = None,
 ) -> dict[str, Any]:
-    """Settings and mappings of a product index for that model."""
-    vectors = {text_vector_field(model.dimension): model.dimension}
-    if image_dimension:
-        vectors[image_vector_field(image_dimension)] = image_dimension
+    """Settings and mappings of a product index for that model, and for `others` by their k-NN field."""
+    vectors = {text_vector_field(model.dimension): model}
+    if image_dimension and not any(name.startswith("image_vector_") for name in others or {}):
+        vectors[image_vector_field(image_dimension)] = TextModel("", "", image_dimension)
+    vectors |= others or {}
     return render_json(
         "index.json",
         shards=shards,
@@ -109,47 +141,31 @@ def search_pipeline(
     index: str, model: TextModel, dimensions: Sequence[int], query_model: str, stored_vector_model: str
 ) -> dict[str, Any]:
     """The default search pipeline of an index: fills the vector leg that belongs to the index's own model."""
+    place = list(dimensions).index(model.dimension)
     return render_json(
         "search_pipeline.json",
         index=index,
         text_vector=text_vector_field(model.dimension),
-        leg=f"{VECTOR_LEGS}[{list(dimensions).index(model.dimension)}].script_score",
+        leg=leg(place),
+        similar_leg=leg(place + 1),
+        image_leg=leg(0),
+        image_vector=image_vector_field(IMAGE_DIMENSION),
+        vectors={
+            "text": {"field": text_vector_field(model.dimension), "dimension": model.dimension},
+            "image": {"field": image_vector_field(IMAGE_DIMENSION), "dimension": IMAGE_DIMENSION},
+        },
+        scored=SCORED,
         query_model=query_model,
         stored_vector_model=stored_vector_model,
         search_marker=SEARCH_MARKER,
-        similar_marker=SIMILAR_MARKER,
+        liked_marker=LIKED_MARKER,
+        disliked_marker=DISLIKED_MARKER,
+        decay_marker=DECAY_MARKER,
     )
 
 
-def bm25_scale(engine_version: str) -> float:
-    """What a BM25 score of that engine is, measured in those of OpenSearch 2.x.
-
-    From 3.0 on Lucene's own BM25Similarity scores, without the constant factor k1 + 1 = 2.2 of the one before
-    (OpenSearch issue 17315).
-    """
-    return 1.0 if int(engine_version.split(".")[0]) < 3 else 1 / 2.2
-
-
-def search_templates(profile: RankingProfile, dimensions: Sequence[int], engine_version: str) -> dict[str, str]:
-    """The mustache sources of the stored templates, by name, with a vector leg for each of those lengths.
-
-    A leg keeps its place for good (`leg_dimensions`): pipelines of other indexes write to it by position.
-    """
-    shared = {
-        "profile": profile,
-        "words_k": profile.words.k * bm25_scale(engine_version),
-        "text_vectors": {text_vector_field(dimension): dimension for dimension in dimensions},
-        "text_fields": profile.words.weighted_fields,
-        "placeholder": placeholder,
-        "sort_fields": SORT_FIELDS,
-        "hidden_fields": HIDDEN_FIELDS,
-        "search_marker": SEARCH_MARKER,
-        "similar_marker": SIMILAR_MARKER,
-    }
-    return {
-        SEARCH_TEMPLATE: render_text("search.mustache", **shared, meaning=profile.meaning, floor=profile.floor),
-        SIMILAR_TEMPLATE: render_text("similar.mustache", **shared, meaning=profile.similar, floor=profile.floor),
-    }
+def leg(place: int) -> str:
+    return f"{VECTOR_LEGS}[{place}].script_score"
 
 
 def leg_dimensions(source: str) -> list[int]:
@@ -192,6 +208,12 @@ def connectors(
         embedder_url=embedder_url,
         self_url=self_url,
         query_timeout_s=query_timeout_s,
+        stored_request=render_text(
+            "stored.json",
+            rows_script=bundle_file("stored_rows.painless"),
+            script=bundle_file("stored.painless"),
+            pull=DISLIKED_PULL,
+        ),
     )
     return {role: connector(role, definition, credentials.of(role)) for role, definition in roles.items()}
 

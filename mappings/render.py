@@ -27,6 +27,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        extensions=["jinja2.ext.do"],
         autoescape=False,  # every value goes through the json filter, which is the escaping that fits here
     )
     made.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False)

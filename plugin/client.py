@@ -166,13 +166,18 @@ def reason(error: TransportError) -> str:
     found = info.get("error")
     if isinstance(found, str):
         return first_line(found)
+    return deepest_cause(found) or f"HTTP {error.status_code} {first_line(error.error)}"
+
+
+def deepest_cause(found: Any) -> str:
+    """The innermost reason of an engine's error object; "" where it gives none."""
     causes: list[str] = []
     while isinstance(found, dict):
         if found.get("reason"):
             causes.append(first_line(found["reason"]))
         failed = found.get("failed_shards") or []
         found = found.get("caused_by") or (failed[0].get("reason") if failed else None)
-    return causes[-1] if causes else f"HTTP {error.status_code} {first_line(error.error)}"
+    return causes[-1] if causes else ""
 
 
 def first_line(value: object, limit: int = 300) -> str:

@@ -86,7 +86,9 @@ class Settings(BaseSettings):
     embedder_url_from_engine: Url | None = Field(
         None, description="embedder, as the engine's nodes reach it (default: embedder_url)"
     )
-    embedder_api_key: SecretStr | None = Field(None, description="key that the embedder asks for (environment only)")
+    embedder_api_key: SecretStr | None = Field(
+        None, description="key that the embedder asks for; setup hands it to the engine (default: EMBEDDER_API_KEY)"
+    )
     embedder_api_key_file: Path | None = Field(None, description="file with the key that the embedder asks for")
     embedder_ca_file: Path | None = Field(None, description="certificate authority of the embedder (PEM)")
     embedder_timeout_s: float = Field(60.0, gt=0, description="how long one embedder call may take")
@@ -100,6 +102,9 @@ class Settings(BaseSettings):
     model: str | None = Field(
         None, description="model that catalogs are embedded with (default: the embedder's only one)"
     )
+    image_model: str | None = Field(None, description="model for products' pictures (default: they get no vector)")
+    image_folder: Path | None = Field(None, description="folder of the picture files that products name")
+    fused_model: str | None = Field(None, description="fused model for products (default: they get no such vector)")
     embedder_model: str | None = Field(
         None, description="model that `embedder serve` loads: a folder or a name (default: the packaged MiniLM)"
     )
@@ -147,6 +152,11 @@ class Settings(BaseSettings):
         if not content:
             raise ConfigError(f"{name}_file {path} is empty")
         return content
+
+    @property
+    def embedder_key(self) -> str | None:
+        """The embedder's key as text; never to be shown."""
+        return self.secret("embedder_api_key") or os.environ.get("EMBEDDER_API_KEY") or None
 
     @property
     def self_url(self) -> str:

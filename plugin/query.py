@@ -18,11 +18,21 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from prodsim.mappings.bundle import SEARCH_TEMPLATE, SIMILAR_TEMPLATE
+from prodsim.mappings.bundle import (
+    LIKE_TEMPLATE,
+    RECOMMEND_TEMPLATE,
+    SEARCH_TEMPLATE,
+    SIMILAR_IMAGE_TEMPLATE,
+    SIMILAR_TEMPLATE,
+    SUGGEST_TEMPLATE,
+)
 
 from .client import engine_errors
 from .cluster import inspect_cluster
 from .errors import EmbedderError, EngineError, NotFound
+from .ranking.explain import Explained, explained
+from .ranking.store import active_profile
+from .ranking.stored import pooled
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
@@ -33,11 +43,13 @@ Vector = Sequence[float]
 
 
 class Filters(TypedDict, total=False):
-    """What both calls take beside their question.
+    """What all calls take beside their question.
 
     `category` and `brand` are one value or several (any of them). `sort` is a field (ascending), `{"price": "desc"}` or
     a list of either; without it the best match is first. `facets` is True for the usual ones, or a list of fields.
-    `fields` names the product fields to return.
+    `fields` names the product fields to return. `filters` are further ones, `{"field": …, "values": [...]}` each.
+    `search_after` is the `sort` of the last hit of the page before; `collapse` leaves one product of each variant
+    group. `weights` (not in a search) are those of text, image, words, attributes, identifiers and price.
     """
 
     size: int
@@ -50,6 +62,10 @@ class Filters(TypedDict, total=False):
     sort: str | Mapping[str, str] | Sequence[str | Mapping[str, str]]
     facets: bool | Sequence[str]
     fields: Sequence[str]
+    filters: Sequence[Mapping[str, Any]]
+    search_after: Sequence[Any]
+    collapse: bool
+    weights: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -58,6 +74,13 @@ class Hit:
     score: float
     product: dict[str, Any]
     explanation: dict[str, Any] | None = None
+    sort: list[Any] = field(default_factory=list)
+    highlight: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def explained(self) -> Explained | None:
+        """The parts of the score; None where no explanation was asked for."""
+        return explained(self.explanation) if self.explanation else None
 
 
 @dataclass(frozen=True)
@@ -73,6 +96,7 @@ class Result:
     facets: dict[str, Any] = field(default_factory=dict)
     took_ms: int = 0
     semantic: bool | None = None
+    spelling: str | None = None
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -99,7 +123,14 @@ class ProductSearch:
         return inspect_cluster(self.client).mode
 
     def search(
-        self, q: str | None = None, *, vector: Vector | None = None, explain: bool = False, **filters: Unpack[Filters]
+        self,
+        q: str | None = None,
+        *,
+        vector: Vector | None = None,
+        explain: bool = False,
+        highlight: bool = False,
+        spelling: bool = False,
+        **filters: Unpack[Filters],
     ) -> Result:
         """Products that match the words and the meaning of `q`, best first; without `q`, all that pass the filters.
 
@@ -117,6 +148,7 @@ class ProductSearch:
             semantic = True
         if vector is not None:
             params["vector"] = [float(number) for number in vector]
+        params |= {name: True for name, wanted in (("highlight", highlight), ("spelling", spelling)) if wanted}
         return self.render(SEARCH_TEMPLATE, params, filters, semantic, explain)
 
     def similar(
@@ -127,17 +159,72 @@ class ProductSearch:
         Raises:
             NotFound: no such catalog or SKU. EngineError: the engine refuses or is not set up.
         """
+        stored = self.product(sku)
         params: dict[str, Any] = {"sku": sku}
-        if vector is None:
-            stored = self.product(sku)
-            vectors = [value for name, value in stored.items() if re.fullmatch(r"text_vector_\d+", name)]
-            if not vectors:
-                raise NotFound(f"{sku} in {self.alias} has no vector yet: load it again with 'prodsim-admin load'")
-            params["variant_group"] = stored.get("variant_group", sku)
-            vector = vectors[0] if self.mode == "client" else None
         if vector is not None:
             params["vector"] = [float(number) for number in vector]
+            params["variant_group"] = [stored.get("variant_group", sku)]
+        elif not any(re.fullmatch(r"text_vector_\d+", name) for name in stored):
+            raise NotFound(f"{sku} in {self.alias} has no vector yet: load it again with 'prodsim-admin load'")
+        elif self.mode == "client":
+            params |= pooled([stored])
         return self.render(SIMILAR_TEMPLATE, params, filters, True, explain)
+
+    def like(
+        self,
+        liked: Sequence[str],
+        disliked: Sequence[str] = (),
+        *,
+        explain: bool = False,
+        **filters: Unpack[Filters],
+    ) -> Result:
+        """Products like several and unlike others, without those and their variants. SKUs that are gone are left out.
+
+        Raises:
+            NotFound: no such catalog. EngineError: the engine refuses or is not set up.
+        """
+        params: dict[str, Any] = {"liked": list(liked), "disliked": list(disliked)}
+        if self.mode == "client":
+            params |= pooled(self.products(liked), self.products(disliked))
+        return self.render(LIKE_TEMPLATE, params, filters, True, explain)
+
+    def recommend(
+        self, recent: Sequence[str], *, seen: Sequence[str] = (), explain: bool = False, **filters: Unpack[Filters]
+    ) -> Result:
+        """Products for a customer who looked at `recent`, the newest first; neither those nor `seen` are among them.
+
+        Raises:
+            NotFound: no such catalog. EngineError: the engine refuses or is not set up.
+        """
+        params: dict[str, Any] = {"skus": list(recent), "seen": list(seen)}
+        if self.mode == "client":
+            params |= pooled(self.products(recent), decay=active_profile(self.client).recommend.decay)
+        return self.render(RECOMMEND_TEMPLATE, params, filters, True, explain)
+
+    def similar_image(self, image_vector: Vector, *, explain: bool = False, **filters: Unpack[Filters]) -> Result:
+        """Products whose picture is most like the one with that vector, which the image model of the catalog made.
+
+        Raises:
+            NotFound: no such catalog. EngineError: the engine refuses or is not set up.
+        """
+        params = {"image_vector": [float(number) for number in image_vector]}
+        return self.render(SIMILAR_IMAGE_TEMPLATE, params, filters, True, explain)
+
+    def suggest(self, q: str, **filters: Unpack[Filters]) -> Result:
+        """Products whose title goes on as `q` does, with categories and brands as facets, and a better spelling.
+
+        Raises:
+            NotFound: no such catalog. EngineError: the engine refuses or is not set up.
+        """
+        return self.render(SUGGEST_TEMPLATE, {"q": q}, filters, None, False)
+
+    def products(self, skus: Sequence[str]) -> list[dict[str, Any]]:
+        """The products as they are stored, in the order asked for; those that do not exist are left out."""
+        if not skus:
+            return []
+        with engine_errors("reading products"):
+            answer = self.client.mget(index=self.alias, body={"ids": list(skus)})
+        return [found["_source"] for found in answer["docs"] if found.get("found")]
 
     def product(self, sku: str) -> dict[str, Any]:
         """A product as it is stored, vectors and bookkeeping included.
@@ -186,7 +273,14 @@ class ProductSearch:
 
 def as_result(answer: Mapping[str, Any], semantic: bool | None) -> Result:
     hits = [
-        Hit(hit["_id"], float(hit["_score"] or 0), hit.get("_source", {}), hit.get("_explanation"))
+        Hit(
+            hit["_id"],
+            float(hit["_score"] or 0),
+            hit.get("_source", {}),
+            hit.get("_explanation"),
+            hit.get("sort", []),
+            hit.get("highlight", {}),
+        )
         for hit in answer["hits"]["hits"]
     ]
     return Result(
@@ -195,4 +289,11 @@ def as_result(answer: Mapping[str, Any], semantic: bool | None) -> Result:
         facets=answer.get("aggregations", {}),
         took_ms=answer["took"],
         semantic=semantic,
+        spelling=better_spelling(answer),
     )
+
+
+def better_spelling(answer: Mapping[str, Any]) -> str | None:
+    """What the engine takes the query for, where it was asked and knows better."""
+    options = [option for entry in answer.get("suggest", {}).get("spelling", []) for option in entry["options"]]
+    return str(options[0]["text"]) if options else None

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 PATHS = {
     "index template": "/_index_template/{}",
     "search template": "/_scripts/{}",
+    "script": "/_scripts/{}",
     "ingest pipeline": "/_ingest/pipeline/{}",
     "search pipeline": "/_search/pipeline/{}",
 }
+SCRIPTS = ("search template", "script")
 NOT_YET = "(made by setup)"
 
 
@@ -87,7 +89,7 @@ def read_resource(client: OpenSearch, kind: str, name: str) -> dict[str, Any] | 
             return None
     if kind == "index template":
         found: dict[str, Any] = answer["index_templates"][0]["index_template"]
-    elif kind == "search template":
+    elif kind in SCRIPTS:
         found = {"script": answer["script"]}
     else:
         found = answer[name]
@@ -97,7 +99,7 @@ def read_resource(client: OpenSearch, kind: str, name: str) -> dict[str, Any] | 
 def difference(resource: Resource, installed: Mapping[str, Any] | None) -> Change:
     """The change that an installation makes; what the engine adds by itself does not count."""
     kind, name = resource.kind, resource.name
-    if kind == "search template":
+    if kind in SCRIPTS:
         before = installed["script"]["source"].splitlines() if installed else None
         return compare_lines(kind, name, before, resource.body["script"]["source"].splitlines())
     if installed is not None:
@@ -131,7 +133,13 @@ def installed_resources(client: OpenSearch) -> list[tuple[str, str]]:
         ingest = client.ingest.get_pipeline(ignore=[404])
         search = client.transport.perform_request("GET", "/_search/pipeline", params={"ignore": (404,)})
     scripts = metadata.get("metadata", {}).get("stored_scripts", {})
+    languages = {name: body.get("lang") for name, body in scripts.items()}
     found = [("index template", template["name"]) for template in templates]
-    for kind, names in (("search template", scripts), ("ingest pipeline", ingest), ("search pipeline", search)):
+    found += [
+        ("script" if language == "painless" else "search template", name)
+        for name, language in languages.items()
+        if name.startswith(PREFIX)
+    ]
+    for kind, names in (("ingest pipeline", ingest), ("search pipeline", search)):
         found += [(kind, name) for name in names if name.startswith(PREFIX)]
     return sorted(found)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from prodsim.mappings import bundle
 from prodsim.mappings.bundle import PREFIX, TextModel
-from prodsim.mappings.profile import RankingProfile, default_profile
+from prodsim.mappings.render import bundle_file
 
 from . import ml
 from .changes import Change
@@ -17,6 +17,9 @@ from .cluster_settings import apply_cluster_settings, plan_cluster_settings
 from .config import Settings
 from .errors import EngineError
 from .indexes import check_alias_name, find_serving_index, pipeline_name, product_indexes
+from .ranking.compile import compile_profile
+from .ranking.profile import Profile
+from .ranking.store import active_profile
 from .resources import Installer, Resource, deduplicated, read_resource
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ def setup(
     client: OpenSearch,
     settings: Settings,
     model: TextModel,
-    profile: RankingProfile | None = None,
+    profile: Profile | None = None,
     dry_run: bool = False,
 ) -> list[Change]:
     """Installs the bundle for the alias and brings the pipelines of its indexes up to date.
@@ -57,7 +60,7 @@ def setup(
         if model not in [index.model for index in indexes]:  # ready before its first index is
             remote_models(installer, settings, model)
     install_index_template(installer, settings.alias, model)
-    install_search_templates(installer, cluster, profile or default_profile(), dimensions)
+    install_search_templates(installer, cluster, profile or active_profile(client), dimensions)
     for index in indexes:
         install_pipelines(installer, settings, cluster, index.name, index.model, dimensions)
         installer.attach_pipelines(index)
@@ -72,7 +75,7 @@ def prepare_index(client: OpenSearch, settings: Settings, name: str, model: Text
     cluster = inspect_cluster(client)
     dimensions = template_dimensions(client, [model])
     install_index_template(installer, settings.alias, model)  # it would add another model's vector field to the index
-    install_search_templates(installer, cluster, default_profile(), dimensions)
+    install_search_templates(installer, cluster, active_profile(client), dimensions)
     install_pipelines(installer, settings, cluster, name, model, dimensions)
     return installer.changes
 
@@ -92,9 +95,11 @@ def template_dimensions(client: OpenSearch, models: Sequence[TextModel]) -> list
 
 
 def install_search_templates(
-    installer: Installer, cluster: Cluster, profile: RankingProfile, dimensions: Sequence[int]
+    installer: Installer, cluster: Cluster, profile: Profile, dimensions: Sequence[int]
 ) -> None:
-    for name, source in bundle.search_templates(profile, dimensions, cluster.version).items():
+    for name, file in bundle.SCRIPT_FILES.items():
+        installer.put(Resource("script", name, {"script": {"lang": "painless", "source": bundle_file(file)}}))
+    for name, source in compile_profile(profile, dimensions, cluster.version).items():
         installer.put(Resource("search template", name, {"script": {"lang": "mustache", "source": source}}))
 
 
@@ -122,9 +127,7 @@ def remote_models(installer: Installer, settings: Settings, model: TextModel) ->
 
 
 def credentials_in(settings: Settings) -> bundle.Credentials:
-    return bundle.Credentials(
-        settings.secret("embedder_api_key"), settings.reader_username, settings.secret("reader_password")
-    )
+    return bundle.Credentials(settings.embedder_key, settings.reader_username, settings.secret("reader_password"))
 
 
 def remove_unused_models(client: OpenSearch, used: Collection[str]) -> None:

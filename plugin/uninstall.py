@@ -10,6 +10,8 @@ from .client import engine_errors
 from .cluster import inspect_cluster
 from .cluster_settings import RECORD, plan_restore, read_record, restore_cluster_settings
 from .indexes import product_indexes
+from .ranking.store import RECORD as RANKING_RECORD
+from .ranking.store import read_versions, write_versions
 from .resources import PATHS, attached_pipelines, installed_resources
 
 if TYPE_CHECKING:
@@ -25,6 +27,10 @@ def uninstall(client: OpenSearch, dry_run: bool = False) -> list[Change]:
         if not dry_run:
             with engine_errors(f"removing {kind} {name}"):
                 client.transport.perform_request("DELETE", PATHS[kind].format(name))
+    if read_versions(client):
+        changes.append(Change("component template", RANKING_RECORD, "delete"))
+        if not dry_run:
+            write_versions(client, [])
     if cluster.has_ml:
         changes += remove_models(client, dry_run)
     restored = plan_restore(client)

@@ -1,43 +1,22 @@
-"""Judged relevance: ESCI-150 and the example shop, measured through ir-measures."""
+"""The judgment lists that tests measure by."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import ir_measures
-from ir_measures import nDCG
+from prodsim.plugin.measuring.judgment_files import Reading, read_judgments
+from prodsim.plugin.measuring.judgments import JudgmentList
 
-# The example shop's grades as they are; ESCI's are scaled so that integers keep their proportions 1 / 0.1 / 0.01 / 0.
-ESCI_GAINS = {100: 100, 10: 10, 1: 1, 0: 0}
-Judgments = dict[str, dict[str, int]]
-Ranking = Callable[[str], Sequence[str]]
-
-
-def esci_judgments(file: Path) -> Judgments:
-    """Query to SKU to gain (exact 100, substitute 10, complement 1, irrelevant 0)."""
-    ratings = json.loads(file.read_text(encoding="utf-8"))["judgmentRatings"]
-    return {
-        entry["query"]: {rating["docId"]: ESCI_GAINS[int(float(rating["rating"]))] for rating in entry["ratings"]}
-        for entry in ratings
-    }
+# exact, substitute, complement, irrelevant
+ESCI = Reading(grades={"100": 1.0, "10": 0.1, "1": 0.01, "0": 0.0})
+ESCI_GRADES = "100=1,10=0.1,1=0.01,0=0"  # the same for the command line
+BASELINES = ("vectors", "bm25:best_fields", "bm25:most_fields", "bm25:cross_fields", "hybrid")
 
 
-def example_judgments(file: Path) -> Judgments:
-    """Query to SKU to grade, 1 to 3; what is not listed is 0."""
-    return {entry["query"]: entry["ratings"] for entry in json.loads(file.read_text(encoding="utf-8"))["queries"]}
+def esci_judgments(file: Path) -> JudgmentList:
+    return read_judgments(file, ESCI)
 
 
-def mean_ndcg(judgments: Judgments, rank: Ranking, k: int = 10) -> float:
-    """nDCG@k (Järvelin and Kekäläinen 2002, linear gain, log2 discount), the mean over all judged queries."""
-    run = {
-        query: {sku: float(-place) for place, sku in enumerate(rank(query))} or {"(nothing)": 0.0}
-        for query in judgments
-    }
-    return float(ir_measures.calc_aggregate([nDCG @ k], judgments, run)[nDCG @ k])
-
-
-def skus(answer: Mapping[str, Any]) -> list[str]:
-    return [hit["_id"] for hit in answer["hits"]["hits"]]
+def example_judgments(file: Path) -> JudgmentList:
+    """Grades 1 to 3; what is not listed is 0."""
+    return read_judgments(file)

@@ -167,6 +167,10 @@ def rating(value: object) -> float:
     return number(value, most=5)
 
 
+def share(value: object) -> float:
+    return number(value, most=1)
+
+
 def amount(value: object) -> float:
     return number(value)
 

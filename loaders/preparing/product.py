@@ -31,7 +31,8 @@ class Product(BaseModel):
     """One product, valid and clean.
 
     `category` holds the path of every ancestor, root first. `price` and `list_price` are in `currency`. `rating` is
-    from 0 to 5. `created_at` and `updated_at` are ISO 8601 in UTC. `variant_group` is the SKU where none is given.
+    from 0 to 5, `margin` the share of the price that the shop keeps, up to 1. `created_at` and `updated_at` are ISO
+    8601 in UTC. `variant_group` is the SKU where none is given.
 
     `identifiers` are model and part numbers in capitals and digits alone, `gtin` EAN, UPC and ISBN with 14 digits,
     `measures` sizes, capacities and counts such as `capacity:1000GB`: the declared ones, then those that title,
@@ -54,6 +55,7 @@ class Product(BaseModel):
     rating: Annotated[float | None, PlainValidator(checks.rating)] = None
     rating_count: Count = None
     popularity: Amount = None
+    margin: Annotated[float | None, PlainValidator(checks.share)] = None
     created_at: Time = None
     updated_at: Time = None
     image_url: Annotated[str | None, PlainValidator(optional(checks.address))] = None

@@ -12,16 +12,22 @@ import typer
 from prodsim.plugin.errors import ExitCode, ProdsimError
 
 from . import output
+from .compare import compare
 from .demo import demo
 from .embedder import app as embedder_app
 from .engine import app as engine_app
+from .evaluate import evaluate
 from .events import app as events_app
 from .installation import doctor, setup, status, uninstall
+from .judgments import app as judgments_app
 from .load import load
+from .model import app as model_app
 from .plan import plan
+from .ranking import app as ranking_app
 from .reindex import reindex
 from .search import search, similar
 from .security import app as roles_app
+from .similarity import app as similarity_app
 
 ONLY_HELP = "only help"
 
@@ -33,12 +39,16 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, setup, status, doctor, uninstall, load, search, similar, reindex, plan):
+for command in (demo, setup, status, doctor, uninstall, load, search, similar, reindex, evaluate, compare, plan):
     app.command()(command)
 app.add_typer(engine_app, name="engine")
+app.add_typer(ranking_app, name="ranking")
 app.add_typer(embedder_app, name="embedder")
 app.add_typer(roles_app, name="roles")
 app.add_typer(events_app, name="events")
+app.add_typer(judgments_app, name="judgments")
+app.add_typer(similarity_app, name="similarity")
+app.add_typer(model_app, name="model")
 
 
 def print_version(wanted: bool) -> None:

@@ -25,6 +25,7 @@ InStock = Annotated[bool, typer.Option("--in-stock", help="Only products in stoc
 Sort = Annotated[
     str | None, typer.Option("--sort", metavar="FIELD[:asc|desc]", help="Order by a field instead of the best match.")
 ]
+Explain = Annotated[bool, typer.Option("--explain", help="Show what each score is made of.")]
 Facets = Annotated[bool, typer.Option("--facets", help="Count the hits by category, brand, price and so on.")]
 
 
@@ -39,6 +40,7 @@ def search(
     in_stock: InStock = False,
     sort: Sort = None,
     facets: Facets = False,
+    explain: Explain = False,
     alias: Alias = None,
     engine_url: EngineUrl = None,
     embedder_url: EmbedderUrl = None,
@@ -52,9 +54,11 @@ def search(
     settings = load_settings(alias=alias, engine_url=engine_url, embedder_url=embedder_url)
     filters = filters_of(size, offset, category, brand, price_min, price_max, in_stock, sort, facets)
     with open_embedder(settings) as embedder:
-        result = catalog(settings, embedder).search(text, **filters)
+        result = catalog(settings, embedder).search(text, explain=explain, spelling=True, **filters)
     if result.semantic is False and text:
         output.note("no embedder: answered on words alone (see 'prodsim-admin doctor')")
+    if result.spelling and not json:
+        output.note(f"did you mean: {result.spelling}")
     show(result, json)
 
 
@@ -69,6 +73,7 @@ def similar(
     in_stock: InStock = False,
     sort: Sort = None,
     facets: Facets = False,
+    explain: Explain = False,
     alias: Alias = None,
     engine_url: EngineUrl = None,
     json: Json = False,
@@ -78,7 +83,7 @@ def similar(
 
     settings = load_settings(alias=alias, engine_url=engine_url)
     filters = filters_of(size, offset, category, brand, price_min, price_max, in_stock, sort, facets)
-    show(catalog(settings).similar(sku, **filters), json)
+    show(catalog(settings).similar(sku, explain=explain, **filters), json)
 
 
 def catalog(settings: Settings, embedder: Any = None) -> ProductSearch:
@@ -129,6 +134,10 @@ def show(result: Result, json: bool) -> None:
     ]
     output.table(rows, ["score", "sku", "title", "price", "stock"])
     output.note(f"{len(result)} of {result.total} hits in {result.took_ms} ms")
+    for hit in result:
+        if hit.explained:
+            output.result(f"\n{hit.sku}  {hit.product.get('title', '')}")
+            output.table(hit.explained.rows(), ["part", "points", "factor"])
     for name, facet in result.facets.items():
         output.result(f"{name}: {describe_facet(facet)}")
 

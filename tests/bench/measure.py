@@ -8,7 +8,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,17 +33,22 @@ def interleave(
 
     A first round over all inputs is not counted: the engine compiles its hot paths after some hundred calls.
     """
-    for text in inputs:
-        for call in contenders.values():
-            call(text)
+    turns = [text for _ in range(rounds + 1) for text in inputs for _ in contenders]
+    return interleave_fresh(contenders, iter(turns), calls=rounds * len(inputs), warm_up=len(inputs))
+
+
+def interleave_fresh(
+    contenders: Mapping[str, Callable[[str], object]], texts: Iterator[str], calls: int, warm_up: int
+) -> dict[str, Timing]:
+    """The same with a text of its own for every single call; the first `warm_up` calls of each are not counted."""
     times_ms: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(rounds):
-        for text in inputs:
-            for name, call in contenders.items():
-                began = time.perf_counter()
-                call(text)
-                times_ms[name].append((time.perf_counter() - began) * 1000)
-    return {name: timing(values) for name, values in times_ms.items()}
+    for _ in range(warm_up + calls):
+        for name, call in contenders.items():
+            text = next(texts)
+            began = time.perf_counter()
+            call(text)
+            times_ms[name].append((time.perf_counter() - began) * 1000)
+    return {name: timing(values[warm_up:]) for name, values in times_ms.items()}
 
 
 def timing(values_ms: Sequence[float]) -> Timing:

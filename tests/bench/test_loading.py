@@ -40,8 +40,16 @@ TEXTS = 2000
 pytestmark = pytest.mark.timeout(3600)
 
 
+@pytest.fixture
+def forgetful_embedder_url(home: Path, embedder_url: str) -> Iterator[str]:
+    """An embedder that keeps no vectors, so that every text of every round is embedded."""
+    port = int(embedder_url.rpartition(":")[2]) + 1
+    yield local.start(home / "forgetful", ServerSettings(port=port, cache_bytes=0)).running.url
+    local.stop(home / "forgetful")
+
+
 def test_a_load_keeps_up_with_the_embedder_and_the_second_one_does_not_ask_it(
-    settings_for: Callable[..., Settings], embedder_url: str, tmp_path: Path
+    settings_for: Callable[..., Settings], forgetful_embedder_url: str, tmp_path: Path
 ) -> None:
     """ESCI-150's first products: the embedder alone over the same texts, sorted by length, then a whole load."""
     source = require_shared("esci150/products.ndjson.gz")
@@ -52,7 +60,10 @@ def test_a_load_keeps_up_with_the_embedder_and_the_second_one_does_not_ask_it(
     prepared = [load_catalog(catalog).prepare(row.values) for row in read_rows(part)]
     texts = sorted((embedding_text(found.document()) for found in prepared if isinstance(found, Product)), key=len)
 
-    with EmbedderProxy(embedder_url) as proxy, open_shop(settings_for("bench-load", embedder_url=proxy.url)) as shop:
+    with (
+        EmbedderProxy(forgetful_embedder_url) as proxy,
+        open_shop(settings_for("bench-load", embedder_url=proxy.url)) as shop,
+    ):
         took: dict[str, list[float]] = {"embedder alone": [], "load": []}
         for _ in range(2):
             began = time.perf_counter()
@@ -98,7 +109,7 @@ def write(path: Path, rows: list[dict[str, object]]) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def fake_embedder_url(home: Path, embedder_url: str) -> Iterator[str]:
     """An embedder of vectors of length 8 that needs no model."""
     port = int(embedder_url.rpartition(":")[2]) + 1

@@ -106,7 +106,7 @@ def test_whatever_the_parameters_are_the_query_keeps_its_parts_or_is_refused(
     if output is None:
         assert refused
         return
-    assert set(output) <= {"size", "from", "min_score", "track_scores", "_source", "sort", "aggs", "query"}
+    assert set(output) <= {"size", "from", "min_score", "_source", "sort", "aggs", "query"}
     [scored] = output["query"]["bool"]["must"]
     assert set(scored["function_score"]) == {"query", "functions", "score_mode", "boost_mode"}
     assert set(output["query"]["bool"]) == {"must", "filter", "must_not"}
@@ -161,6 +161,13 @@ def test_meaning_finds_what_no_word_says(example_shop: Shop) -> None:
     assert hits
     assert all(hit["_source"]["category"][0] == "Shoes" for hit in hits)
     assert not any("sneaker" in hit["_source"]["title"].lower() for hit in hits)
+
+
+@pytest.mark.parametrize("sort", [{}, {"sort": {"price": "asc"}}])
+def test_every_hit_carries_its_score_whatever_the_order(example_shop: Shop, sort: dict[str, Any]) -> None:
+    hits = run(example_shop, SEARCH, q="running shoes", size=5, **sort)["hits"]["hits"]
+    assert len(hits) == 5
+    assert all(hit["_score"] > 0 for hit in hits)
 
 
 def test_filters_facets_sort_and_pages_work_on_blended_results(example_shop: Shop) -> None:

@@ -160,12 +160,13 @@ def test_templates_render_and_example_products_are_found_in_an_installed_wheel(
 ) -> None:
     code = """
 from importlib.resources import files
-from prodsim.mappings.bundle import TextModel, index_body, ingest_pipeline, search_templates
-from prodsim.mappings.profile import default_profile
+from prodsim.mappings.bundle import TextModel, index_body, ingest_pipeline
+from prodsim.plugin.ranking.compile import compile_profile
+from prodsim.plugin.ranking.files import default_profile
 model = TextModel("m", "1", 4)
 assert index_body(model)["mappings"]["properties"]["text_vector_4"]
 assert ingest_pipeline(model, None)["processors"]
-print(*sorted(search_templates(default_profile(), [4], "2.19.1")))
+print(*sorted(compile_profile(default_profile(), [4], "2.19.1")))
 products = files("prodsim.examples").joinpath("products.ndjson").read_text(encoding="utf-8")
 print(len(products.splitlines()), files("prodsim.examples").joinpath("catalogs/esci150.yaml").is_file())
 """

@@ -56,7 +56,7 @@ def test_the_table_has_forty_calls_and_more() -> None:
     assert len(CALLS) >= 40
 
 
-@pytest.mark.parametrize(("number", "role"), enumerate(ROLES))
+@pytest.mark.parametrize(("number", "role"), list(enumerate(ROLES)))
 def test_a_role_does_its_job_and_is_refused_everything_else(
     clients: dict[str, OpenSearch], index: str, number: int, role: str
 ) -> None:

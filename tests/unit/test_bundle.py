@@ -5,23 +5,24 @@ from __future__ import annotations
 import json
 import re
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from prodsim.mappings import bundle
 from prodsim.mappings.bundle import TextModel
-from prodsim.mappings.profile import RankingProfile, default_profile
 from prodsim.mappings.text import embedding_text, text_hash
+from prodsim.plugin.ranking.compile import compile_profile
+from prodsim.plugin.ranking.files import default_profile
 
+ROOT = Path(__file__).parents[2]
 MODEL = TextModel("all-minilm-l6-v2", "0123456789ab", 384)
 
 
 def test_a_template_has_a_vector_leg_for_each_length_and_the_pipeline_fills_its_own() -> None:
-    source = bundle.search_templates(default_profile(), [512, 384], "2.19.1")["prodsim-search"]
+    source = compile_profile(default_profile(), [512, 384], "2.19.1")["prodsim-search"]
     legs = re.findall(r'"knn": \{"(text_vector_\d+)"', source)
     assert legs == ["text_vector_512", "text_vector_384"]
     longer = TextModel("other", "1", 512)
@@ -31,31 +32,24 @@ def test_a_template_has_a_vector_leg_for_each_length_and_the_pipeline_fills_its_
 
 
 def test_install_time_placeholders_are_all_filled() -> None:
-    for source in bundle.search_templates(default_profile(), [384], "2.19.1").values():
+    for source in compile_profile(default_profile(), [384], "2.19.1").values():
         assert not re.search(r"<<|>>|<%|%>", source)
 
 
 def test_the_profile_reaches_the_templates() -> None:
-    content = default_profile().model_dump()
-    content["words"]["all_words"] = 0.123456
-    content["signals"]["out_of_stock"] = 0.654321
-    source = bundle.search_templates(RankingProfile.model_validate(content), [384], "2.19.1")["prodsim-search"]
+    changed = default_profile().with_values({"all_words.weight": 0.123456, "signals.stock.factor": 0.654321})
+    source = compile_profile(changed, [384], "2.19.1")["prodsim-search"]
     assert "0.123456" in source
     assert "0.654321" in source
 
 
 def test_the_words_leg_scores_alike_on_engines_that_scale_bm25_differently() -> None:
-    k = default_profile().words.k
+    k = default_profile().k
     older, newer = (
-        bundle.search_templates(default_profile(), [3], version)["prodsim-search"] for version in ("2.19.1", "3.5.0")
+        compile_profile(default_profile(), [3], version)["prodsim-search"] for version in ("2.19.1", "3.5.0")
     )
     assert f'"k": {k}' in older
     assert f'"k": {k / 2.2}' in newer
-
-
-def test_a_profile_refuses_what_it_does_not_know() -> None:
-    with pytest.raises(ValidationError):
-        RankingProfile.model_validate({**default_profile().model_dump(), "stok": 1})
 
 
 def test_equal_connectors_have_equal_names_and_different_ones_do_not() -> None:
@@ -102,10 +96,27 @@ def test_a_price_change_keeps_the_text_hash_and_a_title_change_does_not() -> Non
 
 def test_every_file_of_the_bundle_is_used() -> None:
     folder = files("prodsim.mappings")
-    code = "".join(folder.joinpath(name).read_text() for name in ("bundle.py", "render.py", "text.py", "profile.py"))
+    code = "".join(folder.joinpath(name).read_text() for name in ("bundle.py", "render.py", "text.py"))
+    code += "".join(path.read_text() for path in (ROOT / "plugin" / "ranking").glob("*.py"))
     templates = [entry for entry in folder.joinpath("templates").iterdir() if entry.name.endswith(".mustache")]
     code += "".join(entry.read_text() for entry in templates)
     names = [entry.name for entry in [*folder.iterdir(), *templates]]
     data = [name for name in names if name.endswith((".json", ".mustache", ".painless"))]
     assert data
     assert [name for name in data if f'"{name}"' not in code] == []
+
+
+def test_a_key_of_the_embedder_is_in_the_credential_of_its_connectors_alone() -> None:
+    plain, one, other = (
+        bundle.connectors(MODEL, "http://e", "http://s", 2, key) for key in (None, "secret-one", "secret-two")
+    )
+    assert [one[role]["credential"]["key"] for role in ("query", "passage", "stored-vector")] == [
+        "secret-one",
+        "secret-one",
+        "none",
+    ]
+    assert one["stored-vector"] == plain["stored-vector"]
+    assert len({made["query"]["name"] for made in (plain, one, other)}) == 3
+    shown = str([{part: value for part, value in body.items() if part != "credential"} for body in one.values()])
+    assert "secret" not in shown
+    assert "Bearer ${credential.key}" in shown

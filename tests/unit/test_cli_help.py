@@ -22,6 +22,10 @@ from prodsim.plugin.errors import ExitCode
 DOCS = Path(__file__).parents[2] / "docs" / "commands.md"
 # Pydantic itself is not among them: typer imports it for a command with parameters.
 HEAVY = {
+    "ir_measures",
+    "optuna",
+    "scipy",
+    "sklearn",
     "httpx",
     "jinja2",
     "numpy",
@@ -38,7 +42,7 @@ WITHOUT_JSON = {
     *("events counts", "roles show"),
 }
 WITH_DRY_RUN = {
-    *("engine down", "engine up", "load", "reindex", "setup", "uninstall"),
+    *("engine down", "engine up", "load", "ranking tune", "reindex", "setup", "uninstall"),
     *("events forget-user", "roles apply"),
 }
 

@@ -1,0 +1,170 @@
+"""The ranking profile: everything that the stored templates are compiled with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from prodsim.plugin.errors import ConfigError
+
+from .rules import Boost, Bury, Hide, Pin
+from .section import Section
+from .signals import Signals
+
+SHIPPED = "default"
+NAME = r"^[a-z0-9][a-z0-9_-]{0,60}$"
+
+
+class Weighted(Section):
+    weight: float = Field(ge=0, le=10)
+
+
+class Leg(Weighted):
+    """A vector leg: `weight * max(0, (cosine - c) / (1 - c))` over the nearest `candidates` of each shard.
+
+    Without a `c` of its own it takes the profile's.
+    """
+
+    weight: float = Field(default=0.0, ge=0, le=10)
+    candidates: int = Field(default=100, ge=1, le=10_000)
+    c: float | None = Field(default=None, ge=0, lt=1)
+
+
+class Legs(Section):
+    text: Leg = Leg()
+    image: Leg = Leg()
+    fused: Leg = Leg()
+
+
+class Similar(Section):
+    """The weights of similar products; a call may give others. `k` and `c` as in the profile."""
+
+    legs: Legs
+    words: Weighted = Weighted(weight=0)
+    attributes: Weighted = Weighted(weight=0)
+    identifiers: Weighted = Weighted(weight=0)
+    price: Weighted = Weighted(weight=0)
+    price_scale: float = Field(default=0.3, gt=0)
+    k: float = Field(default=20.0, gt=0)
+    c: float = Field(default=0.2, ge=0, lt=1)
+
+
+class Recommend(Section):
+    """Recommendations: the newest SKU weighs 1, each older one `decay` times the one before it."""
+
+    decay: float = Field(default=0.8, gt=0, le=1)
+
+
+class Diversify(Section):
+    """Of the first `places`, at most `at_most` of one `field`; taken from the best `window` hits."""
+
+    field: Literal["brand", "category"]
+    at_most: int = Field(default=2, ge=1)
+    places: int = Field(default=10, ge=2, le=100)
+    window: int = Field(default=50, ge=2, le=1000)
+
+
+class Profile(Section):
+    """A product's score is (words + all words + title words + identifiers + legs) times signals.
+
+    words = weight * bm25 / (bm25 + k). `all_words` is added when every word of the query occurs in the product,
+    `title_words` when all of them occur in its title, `identifiers` when they share a model or trade item number.
+    Hits whose sum is under `floor` are none.
+    """
+
+    name: str = Field(pattern=NAME)
+    description: str = ""
+    fields: dict[str, float] = Field(min_length=1)
+    synonyms: tuple[str, ...] = ()
+    words: Weighted
+    k: float = Field(gt=0)
+    c: float = Field(ge=0, lt=1)
+    all_words: Weighted
+    title_words: Weighted = Weighted(weight=0)
+    identifiers: Weighted = Weighted(weight=0)
+    legs: Legs
+    similar: Similar
+    recommend: Recommend = Recommend()
+    signals: Signals = Signals()
+    boosts: tuple[Boost, ...] = ()
+    pins: tuple[Pin, ...] = ()
+    buries: tuple[Bury, ...] = ()
+    hides: tuple[Hide, ...] = ()
+    floor: float = Field(default=0.0, ge=0)
+    collapse: bool = False
+    diversify: Diversify | None = None
+
+    @property
+    def weighted_fields(self) -> list[str]:
+        """The fields as a multi_match query takes them: title^3. None of weight 0; the heaviest first."""
+        weighted = sorted(self.fields.items(), key=lambda field: (-field[1], field[0]))
+        return [f"{name}^{weight:g}" for name, weight in weighted if weight > 0]
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Every number of the profile by its dotted path: `k`, `legs.text.weight`, `fields.brand.text`."""
+        return dict(numbers_in(self.model_dump(mode="json", by_alias=True), ""))
+
+    def with_values(self, values: Mapping[str, float]) -> Profile:
+        """A profile with these numbers in the places of `numbers`.
+
+        Raises:
+            ConfigError: a path that is none, or a number that is out of its range.
+        """
+        content = self.model_dump(mode="json", by_alias=True)
+        for path, value in values.items():
+            put(content, path, value)
+        try:
+            return Profile.model_validate(content)
+        except ValidationError as error:
+            raise ConfigError(f"profile {self.name}: {'; '.join(problems_of(error))}") from None
+
+
+def numbers_in(value: object, path: str) -> Iterator[tuple[str, float]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from numbers_in(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield from numbers_in(inner, f"{path}.{place}")
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield path, float(value)
+
+
+def put(content: Any, path: str, value: float) -> None:
+    """Writes the number at a dotted path; names of text fields hold dots themselves.
+
+    Raises:
+        ConfigError: there is no such place.
+    """
+    head, dot, rest = path.partition(".")
+    if head == "fields" and rest:
+        content["fields"][rest] = value
+    elif isinstance(content, list) and head.isdecimal() and int(head) < len(content):
+        if dot:
+            put(content[int(head)], rest, value)
+        else:
+            content[int(head)] = value
+    elif isinstance(content, dict) and head in content:
+        if dot:
+            put(content[head], rest, value)
+        else:
+            content[head] = value
+    else:
+        raise ConfigError(f"a ranking profile has no number at {path}")
+
+
+def problems_of(error: ValidationError) -> list[str]:
+    """Every problem with the path of its place."""
+    return [describe(problem) for problem in error.errors(include_url=False)]
+
+
+def describe(problem: Any) -> str:
+    place = ".".join(map(str, problem["loc"])) or "the profile"
+    if problem["type"] == "extra_forbidden":
+        return f"{place}: there is no such setting"
+    if problem["type"] == "missing":
+        return f"{place}: missing"
+    return f"{place}: {problem['msg'].removeprefix('Value error, ')}"

@@ -1,0 +1,45 @@
+"""What several products stand for together, where the cluster can't compute it itself (`stored.painless` does)."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from prodsim.mappings.bundle import DISLIKED_PULL
+
+PARAMETERS = (("vector", r"text_vector_\d+"), ("image_vector", r"image_vector_\d+"))
+
+
+def pooled(
+    liked: Sequence[Mapping[str, Any]], disliked: Sequence[Mapping[str, Any]] = (), decay: float = 1.0
+) -> dict[str, Any]:
+    """The parameters of a template for stored products: their direction, their groups and their price.
+
+    The first liked product weighs 1, each one after it `decay` times the one before; disliked ones pull the other way.
+    """
+    import numpy as np
+
+    weighed = [(product, decay**place) for place, product in enumerate(liked)]
+    weighed += [(product, -DISLIKED_PULL / len(disliked)) for product in disliked]
+    params: dict[str, Any] = {
+        "variant_group": [product["variant_group"] for product, _ in weighed if product.get("variant_group")]
+    }
+    for parameter, pattern in PARAMETERS:
+        found = [
+            (np.asarray(value, np.float64), weight)
+            for product, weight in weighed
+            for name, value in product.items()
+            if re.fullmatch(pattern, name)
+        ]
+        if liked and found:
+            direction = np.sum([weight * vector / np.linalg.norm(vector) for vector, weight in found], axis=0)
+            length = float(np.linalg.norm(direction))
+            if length > 1e-5:
+                params[parameter] = (direction / length).tolist()
+    prices = [(product["price"], weight) for product, weight in weighed if weight > 0 and product.get("price")]
+    if prices:
+        total = math.fsum(weight for _, weight in prices)
+        params["source_price"] = math.exp(math.fsum(weight * math.log(price) for price, weight in prices) / total)
+    return params

@@ -1,0 +1,222 @@
+"""What a score is made of, for each query and the products that may answer it: fetched once, scored as often as wanted.
+
+Parts are asked for with the very queries of the rendered template, one leg at a time, so that analysers, synonyms and
+whatever else a leg does are the engine's own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prodsim.mappings.bundle import SEARCH_TEMPLATE
+from prodsim.plugin.client import engine_errors
+from prodsim.plugin.errors import EngineError
+from prodsim.plugin.indexes import ProductIndex
+from prodsim.plugin.measuring.contenders import Ring
+from prodsim.plugin.measuring.searching import Ask, Found, rankings
+from prodsim.plugin.products import read_products
+from prodsim.plugin.ranking.profile import Profile
+
+from .space import BONUSES
+
+if TYPE_CHECKING:
+    from opensearchpy import OpenSearch
+
+Floats = NDArray[np.float64]
+PART = re.compile(r"prodsim ([a-z ]+)'")
+WORDS = "words"
+SIGNAL_FIELDS = ("stock", "rating", "rating_count", "popularity", "price", "list_price", "margin")
+DATES = ("created_at", "updated_at")
+MOST_BY_WORDS = 150
+MOST_BY_OTHERS = 150
+FOUND_BY_WORDS = ("all words", "title words")  # who has them is among the first by words
+
+
+@dataclass(frozen=True)
+class Features:
+    """Queries by candidates, padded: every array is float64 (queries, most candidates), NaN where there is nothing.
+
+    `skus` are each query's candidates in the order that breaks ties. `words` has BM25 for each of the field weights.
+    `parts` is a leg's name to what its own query scores: cosines' (1 + cos) / 2 for vectors, 1 for the rest.
+    `k_scale` is what the engine's BM25 is measured in (`bm25_scale`).
+    """
+
+    queries: Sequence[str]
+    skus: Sequence[Sequence[str]]
+    words: Sequence[Floats]
+    parts: Mapping[str, Floats]
+    signals: Mapping[str, Floats]
+    vector_on: NDArray[np.bool_]
+    k_scale: float
+    now_ms: float = 0.0
+
+    def only(self, rows: Sequence[int]) -> Features:
+        """Those queries alone."""
+        return replace(
+            self,
+            queries=[self.queries[row] for row in rows],
+            skus=[self.skus[row] for row in rows],
+            words=[values[rows] for values in self.words],
+            parts={name: values[rows] for name, values in self.parts.items()},
+            signals={name: values[rows] for name, values in self.signals.items()},
+            vector_on=self.vector_on[rows],
+        )
+
+
+@dataclass
+class Legs:
+    """The legs of one rendered query, by part."""
+
+    queries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    k: float = 1.0
+
+
+def fetch(
+    ring: Ring, index: ProductIndex, profile: Profile, queries: Sequence[str], fields: Sequence[Mapping[str, float]]
+) -> Features:
+    """Asks the engine for every part of every score.
+
+    Raises:
+        EngineError: the template's parts are not the ones known here.
+    """
+    switched_on = profile.with_values(dict.fromkeys(BONUSES, 1.0))  # a part of weight 0 may be left out of a template
+    ring.embed(queries, index, similar=False)
+    vectors = {query: ring.vectors[index.model.stamp, query] for query in queries}
+    source = ring.profile_sources(switched_on)[SEARCH_TEMPLATE]
+    legs = {query: rendered_legs(ring.client, source, query, vectors[query]) for query in queries}
+    names = [name for name in dict.fromkeys(name for found in legs.values() for name in found.queries) if name != WORDS]
+    by_words = ask(ring, index, {query: (found.queries.get(WORDS), []) for query, found in legs.items()}, MOST_BY_WORDS)
+    by_part = {
+        name: ask(ring, index, {query: (found.queries.get(name), []) for query, found in legs.items()}, MOST_BY_OTHERS)
+        for name in names
+        if name not in FOUND_BY_WORDS
+    }
+    skus = [sorted({hit.sku for hits in (by_words, *by_part.values()) for hit in hits[query]}) for query in queries]
+    chosen = dict(zip(queries, skus, strict=True))
+    parts: dict[str, Floats] = {}
+    for name in names:
+        if name.endswith("vectors"):  # nearest neighbours are those of the whole catalog, not those among candidates
+            parts[name] = as_array(by_part[name], queries, skus)
+        else:
+            plain = {query: (found.queries.get(name), chosen[query]) for query, found in legs.items()}
+            parts[name] = as_array(ask(ring, index, plain, None), queries, skus)
+    own = profile.weighted_fields
+    words = []
+    for weights in fields:
+        wanted = [f"{name}^{weight:g}" for name, weight in weights.items() if weight > 0]
+        asked = {
+            query: (replaced(found.queries.get(WORDS), own, wanted), chosen[query]) for query, found in legs.items()
+        }
+        words.append(as_array(ask(ring, index, asked, None), queries, skus))
+    k = next((found.k for found in legs.values() if found.queries.get(WORDS)), profile.k)
+    return Features(
+        queries=list(queries),
+        skus=skus,
+        words=words,
+        parts=parts,
+        signals=read_signals(ring, index, queries, skus),
+        vector_on=np.array([vectors[query] is not None for query in queries]),
+        k_scale=k / profile.k,
+        now_ms=time.time() * 1000,
+    )
+
+
+def rendered_legs(client: OpenSearch, source: str, query: str, vector: Sequence[float] | None) -> Legs:
+    """The template's legs as the engine runs them for that query."""
+    params: dict[str, Any] = {"q": query} | ({"vector": vector} if vector else {})
+    with engine_errors(f"rendering the template for '{query}'"):
+        rendered = client.render_search_template(body={"source": source, "params": params})["template_output"]
+    found = Legs()
+    for leg in rendered["query"]["bool"]["must"][0]["function_score"]["query"]["bool"]["should"]:
+        scored = leg.get("script_score")
+        if scored is None:
+            continue
+        part = PART.search(scored["script"]["source"])
+        if part is None:
+            raise EngineError("a leg of the template does not name its part: 'ranking tune' can't take it apart")
+        if part[1].endswith("vectors") and (vector is None or "knn" not in json.dumps(scored["query"])):
+            continue
+        if part[1] == WORDS:
+            found.k = float(scored["script"]["params"]["k"])
+        name = part[1]
+        if name not in found.queries or dimension_fits(scored["query"], vector):
+            found.queries[name] = scored["query"]
+    return found
+
+
+def dimension_fits(query: Mapping[str, Any], vector: Sequence[float] | None) -> bool:
+    """Whether a k-NN leg is the one for vectors of that length: a template has one leg a length."""
+    inner = query.get("knn") or {}
+    return any(name.endswith(f"_{len(vector or ())}") for name in inner)
+
+
+def ask(
+    ring: Ring, index: ProductIndex, asked: Mapping[str, tuple[dict[str, Any] | None, Sequence[str]]], most: int | None
+) -> dict[str, list[Found]]:
+    """What each query's leg finds, at most so many; or of those SKUs alone, with their scores."""
+    asks: dict[str, Ask] = {}
+    for query, (leg, skus) in asked.items():
+        if leg is None or (most is None and not skus):
+            continue
+        inner = leg if most is not None else {"bool": {"must": [leg], "filter": [{"terms": {"sku": list(skus)}}]}}
+        size = most if most is not None else len(skus)
+        asks[query] = Ask({"size": size, "_source": False, "query": inner}, template=False)
+    return {query: [] for query in asked} | rankings(ring.client, index.name, asks)
+
+
+def replaced(leg: dict[str, Any] | None, own: Sequence[str], wanted: Sequence[str]) -> dict[str, Any] | None:
+    """The leg with other field weights, wherever it lists its fields."""
+    if leg is None:
+        return None
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                key: list(wanted) if key == "fields" and list(inner) == list(own) else walk(inner)
+                for key, inner in value.items()
+            }
+        return [walk(inner) for inner in value] if isinstance(value, list) else value
+
+    changed: dict[str, Any] = walk(leg)
+    return changed
+
+
+def as_array(found: Mapping[str, Sequence[Found]], queries: Sequence[str], skus: Sequence[Sequence[str]]) -> Floats:
+    values = np.full((len(queries), max(map(len, skus), default=0)), np.nan)
+    for row, (query, candidates) in enumerate(zip(queries, skus, strict=True)):
+        scores = {hit.sku: hit.score for hit in found[query]}
+        for column, sku in enumerate(candidates):
+            values[row, column] = scores.get(sku, np.nan)
+    return values
+
+
+def read_signals(
+    ring: Ring, index: ProductIndex, queries: Sequence[str], skus: Sequence[Sequence[str]]
+) -> dict[str, Floats]:
+    """The fields that signals read, dates in milliseconds since 1970."""
+    everything = sorted({sku for candidates in skus for sku in candidates})
+    stored = read_products(ring.client, index.name, everything, [*SIGNAL_FIELDS, *DATES])
+    values: dict[str, Floats] = {}
+    for name in (*SIGNAL_FIELDS, *DATES):
+        known = {sku: as_number(product.get(name), name in DATES) for sku, product in stored.items()}
+        if any(value is not None for value in known.values()):
+            found = {
+                query: [Found(sku, value) for sku in candidates if (value := known.get(sku)) is not None]
+                for query, candidates in zip(queries, skus, strict=True)
+            }
+            values[name] = as_array(found, queries, skus)
+    return values
+
+
+def as_number(value: Any, date: bool) -> float | None:
+    if value is None:
+        return None
+    return float(np.datetime64(str(value).rstrip("Z"), "ms").astype(np.int64)) if date else float(value)

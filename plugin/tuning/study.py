@@ -1,0 +1,134 @@
+"""One search for the best numbers on some queries, through Optuna."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from prodsim.plugin.measuring.judgments import JudgmentList
+from prodsim.plugin.measuring.measures import Scorer, depth
+from prodsim.plugin.ranking.profile import Profile
+
+from .features import Features
+from .floor import kept_floor
+from .scoring import ranked, scores
+from .space import FIELDS, Space
+
+if TYPE_CHECKING:
+    import optuna
+
+BEST_SHARE = 0.1
+LEAST_BEST = 5
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Numbers by path, and which of the space's field weights. Without `floor` every hit is one."""
+
+    values: Mapping[str, float]
+    fields: int = 0
+    floor: bool = True
+
+    def applied(self, profile: Profile) -> Profile:
+        """The profile with the numbers, rounded as a person would write them, over the floor that goes with them."""
+        changed = profile.with_values({path: float(f"{value:.3g}") for path, value in self.values.items()})
+        floor = kept_floor(profile, changed) if self.floor else 0.0
+        return changed.with_values({"floor": float(f"{floor:.3g}")})
+
+
+@dataclass
+class Objective:
+    """What a profile reaches on the features' queries: the mean of one measure."""
+
+    profile: Profile
+    space: Space
+    features: Features
+    scorer: Scorer
+
+    def mean(self, choice: Choice) -> float:
+        profile = choice.applied(self.profile)
+        found = ranked(self.features, scores(self.features, profile, choice.fields), depth(self.scorer.names))
+        return float(self.scorer.scores(found)[self.scorer.names[0]].mean())
+
+
+def search(
+    profile: Profile,
+    space: Space,
+    features: Features,
+    judgments: JudgmentList,
+    measure: str,
+    relevant_from: float | None,
+    trials: int,
+    seed: int,
+) -> Choice:
+    """The numbers to take, by these queries alone.
+
+    Optuna's tree-structured Parzen estimator (Bergstra et al. 2011) proposes; the profile as it is and BM25 alone are
+    among the trials. The answer is the average of the best tenth: the measure is a rugged function of few queries,
+    its single best point is mostly luck, and the middle of the good region holds up better on other queries. It is
+    never worse on these queries than the profile as it is or BM25 alone.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    scorer = Scorer(judgments.only(features.queries), [measure], relevant_from)
+    objective = Objective(profile, space, features, scorer)
+    as_it_is = Choice({path: own(profile, path, space) for path in space.ranges})
+    words_alone = words_alone_of(profile, space)
+    study = optuna.create_study(
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(10, trials // 6), multivariate=True),
+    )
+    for known in (as_it_is, words_alone):
+        study.enqueue_trial({**known.values, **({FIELDS: 0} if len(space.fields) > 1 else {})})
+    study.optimize(lambda trial: objective.mean(proposed(trial, space)), n_trials=trials)
+    finished = sorted(
+        (trial for trial in study.trials if trial.value is not None), key=lambda trial: trial.value or 0, reverse=True
+    )
+    best = [choice_of(trial.params, space) for trial in finished[: max(LEAST_BEST, round(trials * BEST_SHARE))]]
+    middle = average(best, space)
+    fallbacks = [middle, best[0], as_it_is, words_alone]
+    means = [objective.mean(choice) for choice in fallbacks]
+    return middle if means[0] >= max(means[2:]) else fallbacks[int(np.argmax(means))]
+
+
+def words_alone_of(profile: Profile, space: Space) -> Choice:
+    """Plain BM25, as far as the space lets everything else be switched off."""
+    values = {path: own(profile, path, space) for path in space.ranges}
+    return Choice(values | space.words_alone, floor=False)
+
+
+def own(profile: Profile, path: str, space: Space) -> float:
+    found = space.ranges[path]
+    return min(found.high, max(found.low, profile.numbers[path]))
+
+
+def proposed(trial: optuna.Trial, space: Space) -> Choice:
+    ranges = space.ranges.items()
+    values = {path: trial.suggest_float(path, found.low, found.high, log=found.log) for path, found in ranges}
+    fields = trial.suggest_categorical(FIELDS, list(range(len(space.fields)))) if len(space.fields) > 1 else 0
+    return Choice(values, fields)
+
+
+def choice_of(params: Mapping[str, float], space: Space) -> Choice:
+    return Choice({path: params[path] for path in space.ranges}, int(params.get(FIELDS, 0)))
+
+
+def average(choices: Sequence[Choice], space: Space) -> Choice:
+    """The middle of choices: of numbers the mean (of those by magnitude the geometric one).
+
+    Field weights other than the profile's own are taken only where more than half of the choices agree on them.
+    """
+    counts = np.bincount([choice.fields for choice in choices])
+    fields = int(np.argmax(counts)) if counts.max() > len(choices) / 2 else 0
+    values: dict[str, float] = {}
+    for path, found in space.ranges.items():
+        numbers = [choice.values[path] for choice in choices]
+        values[path] = (
+            math.exp(sum(map(math.log, numbers)) / len(numbers)) if found.log else sum(numbers) / len(numbers)
+        )
+    return Choice(values, fields)
