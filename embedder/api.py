@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version
@@ -21,8 +22,10 @@ from .held import Held, Room
 from .items import ItemReader, refusal
 from .keys import Keys
 from .metrics import Metrics
+from .request_id import HEADER, accepted
 from .served_model import ServedModel
 from .settings import EmbedderSettings
+from .tracing import span, tracer
 from .wire import (
     EmbeddingsRequest,
     Refused,
@@ -33,6 +36,10 @@ from .wire import (
 )
 
 logger = logging.getLogger("prodsim.embedder")
+if os.environ.get("PRODSIM_LOG_LEVEL", "").lower() == "debug":  # every request, from its client's id to its status
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(logging.StreamHandler())
+REQUEST_ID_HEADER = HEADER.encode()
 NOT_READY_RETRY_S = 2
 OVERLOADED_RETRY_S = 1
 
@@ -177,26 +184,34 @@ def guarded(api: FastAPI, keys: Keys, counts: Callable[[], Metrics]) -> Applicat
             return
         began = time.monotonic()
         status = 0
+        request_id = accepted(header(scope, REQUEST_ID_HEADER))
 
         async def send_counted(message: Any) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message["headers"] = [*message.get("headers", []), (REQUEST_ID_HEADER, request_id.encode())]
             await send(message)
 
         try:
-            if keys.admit(scope["path"], header(scope, b"authorization")):
-                await api(scope, receive, send_counted)
-            else:
+            if not keys.admit(scope["path"], header(scope, b"authorization")):
                 await unauthorized()(scope, receive, send_counted)
+            elif scope["path"] == "/v1/embeddings" and tracer() is not None:
+                parent = {"traceparent": header(scope, b"traceparent") or ""}
+                with span("embeddings", parent, request_id=request_id):
+                    await api(scope, receive, send_counted)
+            else:
+                await api(scope, receive, send_counted)
         finally:
             seconds = time.monotonic() - began
             counts().requests.labels(str(status)).inc()
             if scope["path"] == "/v1/embeddings":
                 counts().seconds.labels("request", "all").observe(seconds)
-            if (status >= 400 or seconds > SLOW_S) and scope["path"] != "/readyz":
+            bad = status >= 400 or seconds > SLOW_S
+            level = logging.WARNING if bad else logging.DEBUG
+            if logger.isEnabledFor(level) and scope["path"] not in ("/readyz", "/healthz", "/metrics"):
                 line = {"method": scope["method"], "path": scope["path"][:100], "status": status, "seconds": seconds}
-                logger.warning(orjson.dumps(line).decode())
+                logger.log(level, orjson.dumps(line | {"request_id": request_id}).decode())
 
     return application
 

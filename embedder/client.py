@@ -18,7 +18,11 @@ from numpy.typing import NDArray
 
 from prodsim.plugin.errors import EmbedderError
 
+from .request_id import part_of_run
+from .tracing import span
 from .transport import Transport
+
+__all__ = ["EmbedderClient", "Model", "part_of_run", "span"]
 
 CHUNK_CHARACTERS = 1_000_000
 KEY_VARIABLE = "EMBEDDER_API_KEY"

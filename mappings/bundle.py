@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -171,13 +173,35 @@ def leg_dimensions(source: str) -> list[int]:
     return [int(length) for length in re.findall(r'"knn": \{"text_vector_(\d+)"', source)]
 
 
-def connectors(
-    model: TextModel, embedder_url: str, self_url: str, query_timeout_s: int, embedder_key: str | None = None
-) -> dict[str, dict[str, Any]]:
-    """Connector bodies by role: query, passage, stored-vector. Equal bodies have equal names.
+@dataclass(frozen=True)
+class Credentials:
+    """What the cluster sends, kept encrypted by ML Commons: the embedder's key, and who it asks itself as."""
 
-    `embedder_key` goes into the credential of those that call the embedder, which the engine keeps encrypted.
-    """
+    embedder_key: str | None = field(default=None, repr=False)
+    reader_username: str | None = None
+    reader_password: str | None = field(default=None, repr=False)
+
+    def of(self, role: str) -> tuple[str, str] | None:
+        """(authorization header, the secret that `${credential.secret}` in it stands for)."""
+        if role == "stored-vector":
+            if self.reader_username is None:
+                return None
+            login = f"{self.reader_username}:{self.reader_password or ''}"
+            return "Basic ${credential.secret}", base64.b64encode(login.encode()).decode()
+        return ("Bearer ${credential.secret}", self.embedder_key) if self.embedder_key else None
+
+
+NO_CREDENTIALS = Credentials()
+
+
+def connectors(
+    model: TextModel,
+    embedder_url: str,
+    self_url: str,
+    query_timeout_s: int,
+    credentials: Credentials = NO_CREDENTIALS,
+) -> dict[str, dict[str, Any]]:
+    """Connector bodies by role: query, passage, stored-vector. Equal bodies have equal names."""
     roles = render_json(
         "connectors.json",
         model=model.name,
@@ -191,19 +215,15 @@ def connectors(
             pull=DISLIKED_PULL,
         ),
     )
-    return {
-        role: connector(role, definition, embedder_key if role != "stored-vector" else None)
-        for role, definition in roles.items()
-    }
+    return {role: connector(role, definition, credentials.of(role)) for role, definition in roles.items()}
 
 
-def connector(role: str, definition: Mapping[str, Any], key: str | None) -> dict[str, Any]:
-    authorization = {"authorization": "Bearer ${credential.key}"} if key else {}
+def connector(role: str, definition: Mapping[str, Any], secret: tuple[str, str] | None = None) -> dict[str, Any]:
     action = {
         "action_type": "predict",
         "method": "POST",
         "url": definition["url"],
-        "headers": {"content-type": "application/json", **authorization},
+        "headers": {"content-type": "application/json"},
         "request_body": definition["request_body"],
     }
     action |= {name: value for name, value in definition.items() if name.endswith("_process_function")}
@@ -216,9 +236,24 @@ def connector(role: str, definition: Mapping[str, Any], key: str | None) -> dict
         "client_config": {"max_connection": 100, "connection_timeout": 1, "read_timeout": definition["read_timeout_s"]},
         "actions": [action],
     }
-    content = json.dumps(body, sort_keys=True).encode()
-    if key:  # another key is another connector; scrypt, so that a name tells nobody what to try
-        content += hashlib.scrypt(key.encode(), salt=b"prodsim connector", n=2**14, r=8, p=1)
-    digest = hashlib.sha256(content).hexdigest()[:12]
-    # ML Commons refuses a connector without a credential
-    return {"name": f"{PREFIX}{role}-{digest}", **body, "credential": {"key": key or "none"}}
+    # ML Commons refuses a connector without a credential; an embedder without a key ignores this one
+    credential = {"key": "none"}
+    name = json.dumps(body, sort_keys=True)
+    if secret is not None:
+        header, value = secret
+        action["headers"]["authorization"] = header
+        credential = {"secret": value}
+        name = json.dumps(body, sort_keys=True) + fingerprint(value)
+    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+    return {"name": f"{PREFIX}{role}-{digest}", **body, "credential": credential}
+
+
+@cache
+def fingerprint(secret: str) -> str:
+    """So much of a slow hash that a changed secret makes another connector, and too little to try secrets against."""
+    return hashlib.scrypt(secret.encode(), salt=b"prodsim connector", n=2**14, r=8, p=1, dklen=2).hex()
+
+
+def without_credential(connector: Mapping[str, Any]) -> dict[str, Any]:
+    """A connector as it may be shown."""
+    return {name: value for name, value in connector.items() if name != "credential"}

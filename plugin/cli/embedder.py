@@ -157,6 +157,32 @@ def status(as_json: Json = False) -> None:
 
 
 @app.command()
+def embed(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to embed, as a query.")],
+    model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="One of several models.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Embed a text, to see that the embedder answers: its model, the vector's length, the time."""
+    from prodsim.plugin.config import load_settings
+
+    from .wiring import open_embedder
+
+    settings = load_settings()
+    with open_embedder(settings) as embedder:
+        embedder.require_ready()
+        served = embedder.model(model or settings.model)
+        began = time.monotonic()
+        vectors, _ = embedder.embed([text], "query", served.id)
+    seconds = time.monotonic() - began
+    if as_json:
+        output.result_json(
+            {"model": served.id, "dimension": served.dimension, "seconds": seconds, "vector": vectors[0]}
+        )
+    else:
+        output.result(f"{served.id}: {served.dimension} dimensions in {1000 * seconds:.0f} ms")
+
+
+@app.command()
 def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last lines.")] = 50,
 ) -> None:
