@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prodsim.mappings import bundle
-from prodsim.mappings.bundle import TextModel
+from prodsim.mappings.bundle import Credentials, TextModel
 from prodsim.mappings.text import embedding_text, text_hash
 from prodsim.plugin.ranking.compile import compile_profile
 from prodsim.plugin.ranking.files import default_profile
@@ -108,15 +108,12 @@ def test_every_file_of_the_bundle_is_used() -> None:
 
 def test_a_key_of_the_embedder_is_in_the_credential_of_its_connectors_alone() -> None:
     plain, one, other = (
-        bundle.connectors(MODEL, "http://e", "http://s", 2, key) for key in (None, "secret-one", "secret-two")
+        bundle.connectors(MODEL, "http://e", "http://s", 2, Credentials(key))
+        for key in (None, "secret-one", "secret-two")
     )
-    assert [one[role]["credential"]["key"] for role in ("query", "passage", "stored-vector")] == [
-        "secret-one",
-        "secret-one",
-        "none",
-    ]
+    assert [one[role]["credential"].get("secret") for role in ("query", "passage")] == ["secret-one", "secret-one"]
     assert one["stored-vector"] == plain["stored-vector"]
     assert len({made["query"]["name"] for made in (plain, one, other)}) == 3
     shown = str([{part: value for part, value in body.items() if part != "credential"} for body in one.values()])
-    assert "secret" not in shown
-    assert "Bearer ${credential.key}" in shown
+    assert "secret-" not in shown
+    assert "Bearer ${credential.secret}" in shown
