@@ -11,7 +11,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export UV_LINK_MODE ?= hardlink
 
-.PHONY: help setup demo test test-unit lint bench chaos stop clean lock
+.PHONY: help setup demo test test-unit lint bench chaos stop clean lock tools chart chart-docs image sbom audit sizing
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -33,7 +33,8 @@ demo: $(READY)  ## a real engine and embedder, the example catalog, a few search
 
 test: $(READY) lint  ## everything: lint, unit, packaging, integration, relevance, chaos in short
 	@$(BIN)/python -m pytest tests/unit
-	@$(BIN)/python -m pytest tests/packaging tests/integration tests/relevance tests/chaos
+	@$(BIN)/python -m tests.chart.tools
+	@$(BIN)/python -m pytest tests/packaging tests/chart tests/security tests/integration tests/relevance tests/chaos
 
 test-unit: $(READY)  ## the unit tests alone, no network, under 30 s
 	@$(BIN)/python -m pytest tests/unit
@@ -48,6 +49,30 @@ bench: $(READY)  ## speed, memory and judged relevance, as ratios against named 
 
 chaos: $(READY)  ## loads through kills, stops, cuts and full disks, in full
 	@CHAOS=whole $(BIN)/python -m pytest -v tests/chaos
+
+tools: $(READY)  ## helm 3 and promtool for the chart's tests, into the user's cache
+	@$(BIN)/python -m tests.chart.tools
+
+chart: $(READY)  ## the chart's tests with Helm 3 and Helm 4
+	@$(BIN)/python -m tests.chart.tools --all
+	@$(BIN)/python -m pytest tests/chart
+
+chart-docs: $(READY)  ## the chart's schema and README, from the comments in its values
+	@$(BIN)/python charts/describe_values.py
+
+image:  ## build the container image with buildah and start it three ways (root, buildah, mmdebstrap)
+	@charts/image/check.sh
+
+sbom: $(READY)  ## build/sbom.cdx.json: what the lock file installs (CycloneDX)
+	@mkdir -p build
+	@$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip --format cyclonedx-json --output build/sbom.cdx.json || test -s build/sbom.cdx.json
+
+audit: $(READY)  ## known vulnerabilities and licences of all dependencies
+	@$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip --progress-spinner off
+	@$(BIN)/pip-licenses --order license --format markdown
+
+sizing: $(READY)  ## the sizing formula against indexes of three sizes
+	@$(BIN)/python -m pytest -q -s tests/bench/test_sizing.py
 
 stop: $(READY)  ## stop the engine and the embedder that demo left running
 	@$(BIN)/prodsim-admin embedder down

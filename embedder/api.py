@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version
@@ -16,14 +17,29 @@ from starlette.exceptions import HTTPException
 from prodsim.plugin.errors import EmbedderError, EmbedderNotReady
 
 from .batching import Overloaded
-from .encoder import ModelCard
+from .encoder import BadItem, ModelCard
+from .held import Held, Room
+from .items import ItemReader, refusal
 from .keys import Keys
 from .metrics import Metrics
+from .request_id import HEADER, accepted
 from .served_model import ServedModel
 from .settings import EmbedderSettings
-from .wire import Refused, describe_model, parse_embeddings_request, render_embeddings, render_error
+from .tracing import span, tracer
+from .wire import (
+    EmbeddingsRequest,
+    Refused,
+    describe_model,
+    parse_embeddings_request,
+    render_embeddings,
+    render_error,
+)
 
 logger = logging.getLogger("prodsim.embedder")
+if os.environ.get("PRODSIM_LOG_LEVEL", "").lower() == "debug":  # every request, from its client's id to its status
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(logging.StreamHandler())
+REQUEST_ID_HEADER = HEADER.encode()
 NOT_READY_RETRY_S = 2
 OVERLOADED_RETRY_S = 1
 
@@ -32,6 +48,16 @@ SLOW_S = 5.0
 Models = Mapping[str, ServedModel]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
+INPUT = {
+    "oneOf": [
+        {"type": "string", "description": "a text; for a model that takes images alone: base64, data: URI or URL"},
+        {
+            "type": "object",
+            "description": "{text: …} or {image: …}; for a fused model its parts",
+            "additionalProperties": {"type": ["string", "null"]},
+        },
+    ]
+}
 REQUEST_BODY = {
     "required": True,
     "content": {
@@ -41,7 +67,7 @@ REQUEST_BODY = {
                 "required": ["input"],
                 "additionalProperties": False,
                 "properties": {
-                    "input": {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+                    "input": {"oneOf": [INPUT, {"type": "array", "items": INPUT}]},
                     "model": {"type": "string"},
                     "input_type": {"enum": ["query", "passage"], "default": "passage"},
                     "encoding_format": {"enum": ["float", "base64"], "default": "float"},
@@ -68,6 +94,8 @@ def create_api(
     api = FastAPI(title="prodsim embedder", version=version("prodsim"), redoc_url=None)
     own_metrics = Metrics()
     keys = keys or Keys(settings.api_keys_file)
+    reader = ItemReader(settings)
+    room = Room(settings.max_held_bytes)
     ongoing = 0
     started = False
 
@@ -87,17 +115,25 @@ def create_api(
 
     async def embed(request: Request) -> Response:
         check_content_type(request)
-        body = await read_body(request, settings.max_body_bytes)
-        wanted = parse_embeddings_request(body, settings.max_items, settings.max_characters)
+        with Held(room) as held:
+            body = await read_body(request, settings.max_body_bytes, held)
+            return await answer(parse_embeddings_request(body, settings.max_items), held)
+
+    async def answer(wanted: EmbeddingsRequest, held: Held) -> Response:
         model = pick_model(models(), wanted.model)
         if model.card and wanted.dimensions not in (None, model.card.dimension):
             message = f"model {model.id} has {model.card.dimension} dimensions, which can't be changed"
             raise Refused(400, message, "dimensions", "invalid_request")
         began = time.monotonic()
-        embedded = await model.embed(wanted.texts, wanted.input_type)
+        items = await reader.read(wanted.inputs, wanted.names, model, held)
+        try:
+            embedded = await model.embed(items, wanted.input_type)
+        except BadItem as bad:
+            raise refusal(bad, wanted.names[bad.position]) from None
         counts().seconds.labels("encode", wanted.input_type).observe(time.monotonic() - began)
-        counts().texts.labels(model.id, wanted.input_type).inc(len(wanted.texts))
-        return as_json(render_embeddings(model.id, embedded, wanted.encoding_format))
+        counts().texts.labels(model.id, wanted.input_type).inc(len(items))
+        vectors_of = model.card.vectors if model.card else "float32"
+        return as_json(render_embeddings(model.id, embedded, wanted.encoding_format, vectors_of))
 
     @api.get("/v1/models")
     async def list_models() -> Response:
@@ -148,26 +184,34 @@ def guarded(api: FastAPI, keys: Keys, counts: Callable[[], Metrics]) -> Applicat
             return
         began = time.monotonic()
         status = 0
+        request_id = accepted(header(scope, REQUEST_ID_HEADER))
 
         async def send_counted(message: Any) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message["headers"] = [*message.get("headers", []), (REQUEST_ID_HEADER, request_id.encode())]
             await send(message)
 
         try:
-            if keys.admit(scope["path"], header(scope, b"authorization")):
-                await api(scope, receive, send_counted)
-            else:
+            if not keys.admit(scope["path"], header(scope, b"authorization")):
                 await unauthorized()(scope, receive, send_counted)
+            elif scope["path"] == "/v1/embeddings" and tracer() is not None:
+                parent = {"traceparent": header(scope, b"traceparent") or ""}
+                with span("embeddings", parent, request_id=request_id):
+                    await api(scope, receive, send_counted)
+            else:
+                await api(scope, receive, send_counted)
         finally:
             seconds = time.monotonic() - began
             counts().requests.labels(str(status)).inc()
             if scope["path"] == "/v1/embeddings":
                 counts().seconds.labels("request", "all").observe(seconds)
-            if (status >= 400 or seconds > SLOW_S) and scope["path"] != "/readyz":
+            bad = status >= 400 or seconds > SLOW_S
+            level = logging.WARNING if bad else logging.DEBUG
+            if logger.isEnabledFor(level) and scope["path"] not in ("/readyz", "/healthz", "/metrics"):
                 line = {"method": scope["method"], "path": scope["path"][:100], "status": status, "seconds": seconds}
-                logger.warning(orjson.dumps(line).decode())
+                logger.log(level, orjson.dumps(line | {"request_id": request_id}).decode())
 
     return application
 
@@ -200,11 +244,12 @@ def check_content_type(request: Request) -> None:
         raise Refused(415, "the body must not be compressed", "content-encoding", "unsupported_media_type")
 
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
+async def read_body(request: Request, max_bytes: int, held: Held) -> bytes:
     declared = request.headers.get("content-length", "0")
     body = bytearray()
     if not declared.isdecimal() or int(declared[:20]) <= max_bytes:
         async for chunk in request.stream():
+            held.take(len(chunk))
             body += chunk
             if len(body) > max_bytes:
                 break

@@ -2,7 +2,8 @@
 
 In a Serve configuration file: `import_path: prodsim.embedder.app:build_app`, with the fields of `EmbedderSettings` as
 `args`. To add and remove models without touching the others, give each an application of its own, named
-`model-<name>`, with `prodsim.embedder.app:build_model`, the fields of `ModelSettings` as args and no route prefix,
+`model-<name>` (`fused-<name>` where it is made of others), with `prodsim.embedder.app:build_model`, the fields of
+`ModelSettings` as args and no route prefix,
 beside one of `prodsim.embedder.app:build_router`, which finds them. Annotations are evaluated here, because Serve reads
 the builders' to know what to make of the arguments.
 """
@@ -15,15 +16,19 @@ from ray.serve.handle import DeploymentHandle
 
 from .api import Models, create_api
 from .cache import VectorCache
+from .fused_model import FusedModel
+from .fusion_replica import FusionReplica
 from .listener import Listener, listen
 from .metrics import Metrics
 from .remote_model import RemoteModel
 from .replica import EncoderReplica
+from .served_model import ServedModel
 from .settings import EmbedderSettings, ModelSettings
 
 HEALTH_CHECK_EVERY_S = 2
 DISCOVER_EVERY_S = 1.0
 MODEL_APPLICATION = "model-"
+FUSED_APPLICATION = "fused-"
 QUIET = {"log_level": "WARNING", "enable_access_log": False}
 
 
@@ -45,18 +50,23 @@ def metrics_here() -> Metrics:
 class ApiReplica:
     """Answers HTTP. It is up long before the models are, and says so on /readyz.
 
-    Without `encoders`, it finds the models: the Serve applications whose name starts with MODEL_APPLICATION.
+    Without `encoders`, it finds the models: the Serve applications whose name starts with MODEL_APPLICATION, and with
+    FUSED_APPLICATION for those that are made of others.
     """
 
     def __init__(self, settings: EmbedderSettings, encoders: "dict[str, DeploymentHandle[Any]] | None" = None) -> None:
         self.settings = settings
         self.cache = VectorCache(settings.cache_bytes)
-        self.models: dict[str, RemoteModel] = {}
+        self.models: dict[str, ServedModel] = {}
         self.metrics = Metrics()
         self.metrics.watch(self.models, self.cache)
         self.watchers: dict[str, asyncio.Task[None]] = {}
         for model_id, encoder in (encoders or {}).items():
             self.add(model_id, encoder)
+        if encoders is not None:
+            for model_id, declared in settings.declared().items():
+                if declared.kind == "fused":
+                    self.models[model_id] = FusedModel(model_id, declared, self.models)
         self.discovery = asyncio.create_task(self.discover()) if encoders is None else None
         self.listener: Listener | None = None
         self.listening: asyncio.Task[None] | None = None
@@ -69,9 +79,23 @@ class ApiReplica:
         self.models[model_id] = model
         self.watchers[model_id] = asyncio.create_task(model.watch())
 
+    async def watch_fused(self, model_id: str, fusion: "DeploymentHandle[Any]") -> None:
+        """Keeps to the declaration of a fused model, which may change while it runs."""
+        while True:
+            try:
+                declared = await fusion.describe.remote()
+            except Exception:  # it is starting or being replaced: what is known stays
+                declared = None
+            known = self.models.get(model_id)
+            if declared is not None and (not isinstance(known, FusedModel) or known.settings != declared):
+                self.models[model_id] = FusedModel(model_id, declared, self.models)
+            await asyncio.sleep(DISCOVER_EVERY_S)
+
     def remove(self, model_id: str) -> None:
         self.watchers.pop(model_id).cancel()
-        self.models.pop(model_id).forget()
+        model = self.models.pop(model_id, None)
+        if isinstance(model, RemoteModel):
+            model.forget()
 
     async def discover(self) -> None:
         while True:
@@ -80,10 +104,14 @@ class ApiReplica:
             except Exception:  # the controller may be restarting: what is known stays
                 found = None
             if found is not None:
-                for model_id in set(self.models) - found:
+                for model_id in set(self.watchers) - found.keys():
                     self.remove(model_id)
-                for model_id in sorted(found - set(self.models)):
-                    self.add(model_id, serve.get_deployment_handle("encoder", MODEL_APPLICATION + model_id))
+                for model_id in sorted(found.keys() - set(self.watchers)):
+                    handle = serve.get_deployment_handle("encoder", found[model_id])
+                    if found[model_id].startswith(FUSED_APPLICATION):
+                        self.watchers[model_id] = asyncio.create_task(self.watch_fused(model_id, handle))
+                    else:
+                        self.add(model_id, handle)
             await asyncio.sleep(DISCOVER_EVERY_S)
 
     async def __del__(self) -> None:
@@ -97,17 +125,27 @@ class ApiReplica:
             raise RuntimeError("the listener ended")
 
 
-def served_models() -> set[str]:
-    """The names of the models that have an application and are not being removed."""
+def served_models() -> dict[str, str]:
+    """The applications of the models that are not being removed, by model."""
     applications = serve.status().applications
     return {
-        name.removeprefix(MODEL_APPLICATION)
+        name.removeprefix(prefix): name
+        for prefix in (MODEL_APPLICATION, FUSED_APPLICATION)
         for name, status in applications.items()
-        if name.startswith(MODEL_APPLICATION) and status.status != "DELETING"
+        if name.startswith(prefix) and status.status != "DELETING"
     }
 
 
+def application_name(model_id: str, settings: ModelSettings) -> str:
+    return f"{FUSED_APPLICATION if settings.kind == 'fused' else MODEL_APPLICATION}{model_id}"
+
+
 def encoder_of(settings: ModelSettings, reserved_cpus: float = 1) -> serve.Application:
+    if settings.kind == "fused":
+        options = {"num_cpus": 0}
+        return serve.deployment(name="encoder", ray_actor_options=options, logging_config=QUIET)(FusionReplica).bind(
+            settings
+        )
     return serve.deployment(
         name="encoder",
         num_replicas=settings.replicas,
@@ -135,11 +173,12 @@ def api_of(settings: EmbedderSettings, encoders: "dict[str, Any] | None") -> ser
 
 def build_app(settings: EmbedderSettings) -> serve.Application:
     """API and models as one application."""
-    return api_of(settings, {name: encoder_of(model) for name, model in settings.declared().items()})
+    models = settings.declared()
+    return api_of(settings, {name: encoder_of(model) for name, model in models.items() if model.kind != "fused"})
 
 
 def build_model(settings: ModelSettings) -> serve.Application:
-    """One model as an application of its own, named MODEL_APPLICATION and the model's name."""
+    """One model as an application of its own, named by `application_name`."""
     return encoder_of(settings)
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from prodsim.plugin.errors import EmbedderError, EmbedderNotReady
 
-from .encoder import INPUT_TYPES, Encoded, InputType
+from .encoder import INPUT_TYPES, BadItem, Encoded, InputType
+from .encoder import Item as Content
 
-Run = Callable[[list[str], InputType], Awaitable[Encoded]]
+Run = Callable[[list[Any], InputType], Awaitable[Encoded]]
 
 CHARACTERS_PER_TEXT = 1000
+CHARACTERS_PER_IMAGE = CHARACTERS_PER_TEXT // 2  # as much as a batch is full of by their number
+IMAGE_BYTES_PER_BATCH = 16 * 1024 * 1024
 
 
 class Overloaded(EmbedderNotReady):
@@ -22,9 +26,9 @@ class Overloaded(EmbedderNotReady):
 
 
 class Job:
-    """One request's texts of one kind, answered when all their rows are in."""
+    """One request's items of one kind, answered when all their rows are in."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
+    def __init__(self, texts: Sequence[Content]) -> None:
         self.texts = texts
         self.answer: asyncio.Future[Encoded] = asyncio.get_running_loop().create_future()
         self.rows_missing = len(texts)
@@ -61,11 +65,12 @@ class Batcher:
             for input_type in INPUT_TYPES
         }
 
-    async def encode(self, texts: Sequence[str], input_type: InputType) -> Encoded:
+    async def encode(self, texts: Sequence[Content], input_type: InputType) -> Encoded:
         """Rows in the order of `texts`, of which there is at least one.
 
         Raises:
             Overloaded: too many texts of this kind wait already.
+            BadItem: one of them, at its position among `texts`, can't be encoded.
             EmbedderError: what `run` raised.
         """
         return await self.lanes[input_type].encode(texts)
@@ -96,13 +101,15 @@ class Lane:
         self.waiting: deque[Item] = deque()
         self.workers: set[asyncio.Task[None]] = set()
 
-    async def encode(self, texts: Sequence[str]) -> Encoded:
+    async def encode(self, texts: Sequence[Content]) -> Encoded:
         if len(self.waiting) + len(texts) > self.max_queued_items:
             raise Overloaded(
                 f"{len(self.waiting)} texts are waiting already: try again in a moment, or run more replicas"
             )
         job = Job(texts)
-        self.waiting.extend((job, position) for position in sorted(range(len(texts)), key=lambda i: -len(texts[i])))
+        self.waiting.extend(
+            (job, position) for position in sorted(range(len(texts)), key=lambda i: -characters(texts[i]))
+        )
         if len(self.workers) < self.concurrency:
             worker = asyncio.create_task(self.work())
             self.workers.add(worker)
@@ -119,12 +126,15 @@ class Lane:
     def next_batch(self) -> list[Item]:
         """Up to max_batch_size texts, fewer long ones; those of requests that were given up are dropped."""
         batch: list[Item] = []
-        longest = 0
+        longest = image_bytes = 0
         while self.waiting and len(batch) < self.max_batch_size:
             job, position = self.waiting[0]
             if not job.answer.done():
-                longest = max(longest, min(len(job.texts[position]), CHARACTERS_PER_TEXT))
-                if batch and longest * (len(batch) + 1) > self.max_batch_size * CHARACTERS_PER_TEXT / 2:
+                content = job.texts[position]
+                longest = max(longest, min(characters(content), CHARACTERS_PER_TEXT))
+                image_bytes += len(content) if isinstance(content, bytes) else 0
+                full = longest * (len(batch) + 1) > self.max_batch_size * CHARACTERS_PER_TEXT / 2
+                if batch and (full or image_bytes > IMAGE_BYTES_PER_BATCH):
                     break
                 batch.append((job, position))
             self.waiting.popleft()
@@ -138,7 +148,7 @@ class Lane:
             fail(jobs, error)
         except Exception as error:
             if len(jobs) == 1:
-                fail(jobs, error)
+                fail(jobs, error.at(batch[error.position][1]) if isinstance(error, BadItem) else error)
                 return
             for job in jobs:  # one request's text must not cost the others their answer
                 await self.run_batch([item for item in batch if item[0] is job])
@@ -146,6 +156,11 @@ class Lane:
             for job in jobs:
                 rows = [row for row, item in enumerate(batch) if item[0] is job]
                 job.fill([batch[row][1] for row in rows], Encoded(encoded.vectors[rows], encoded.tokens[rows]))
+
+
+def characters(content: Content) -> int:
+    """The length that batches are sorted and filled by."""
+    return len(content) if isinstance(content, str) else CHARACTERS_PER_IMAGE
 
 
 def fail(jobs: list[Job], error: Exception) -> None:

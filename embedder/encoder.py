@@ -1,4 +1,4 @@
-"""What an encoder is: texts in, vectors out, in stages."""
+"""What an encoder is: texts or images in, vectors out, in stages."""
 
 from __future__ import annotations
 
@@ -9,16 +9,38 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from prodsim.plugin.errors import EmbedderError
+
 InputType = Literal["query", "passage"]
 INPUT_TYPES: tuple[InputType, ...] = get_args(InputType)
+Modality = Literal["text", "image"]
+Item = str | bytes  # a text, or the content of an image file
 Float32 = NDArray[np.float32]
+
+
+class BadItem(EmbedderError):
+    """One item of a request can't be encoded, through no fault of the model's. `position` is its place among them."""
+
+    def __init__(self, message: str, position: int = 0, too_large: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.position = position
+        self.too_large = too_large
+
+    def at(self, position: int) -> BadItem:
+        """The same of another place."""
+        return BadItem(self.message, position, self.too_large)
+
+    def __reduce__(self) -> tuple[type[BadItem], tuple[str, int, bool]]:
+        return BadItem, (self.message, self.position, self.too_large)
 
 
 @dataclass(frozen=True)
 class ModelCard:
     """What clients need to know of a model. `revision` changes whenever its files do; `created` is Unix seconds.
 
-    `backend` is what computes, such as `torch fp32`.
+    `backend` is what computes, such as `torch fp32`. `modalities` is what it takes, all in one space;
+    `parts` are those of a fused one. `vectors` is float32, or int8 for whole numbers from -127 to 127.
     """
 
     id: str
@@ -27,6 +49,9 @@ class ModelCard:
     revision: str
     created: int
     backend: str = ""
+    modalities: tuple[Modality, ...] = ("text",)
+    parts: tuple[str, ...] = ()
+    vectors: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -43,20 +68,24 @@ class Encoder(Protocol):
     @property
     def card(self) -> ModelCard: ...
 
-    def prepare(self, texts: Sequence[str], input_type: InputType) -> Any:
-        """What `run` takes for these texts, made on the CPU: tokens and their padding."""
+    def prepare(self, items: Sequence[Item], input_type: InputType) -> Any:
+        """What `run` takes for these items, made on the CPU: tokens and their padding, or pixels.
+
+        Raises:
+            BadItem: an image is damaged.
+        """
 
     def run(self, prepared: Any) -> Encoded:
-        """One row a text, in order.
+        """One row an item, in order.
 
         Raises:
             EmbedderError: the model gave something that is no vector.
         """
 
 
-def encode(encoder: Encoder, texts: Sequence[str], input_type: InputType) -> Encoded:
+def encode(encoder: Encoder, items: Sequence[Item], input_type: InputType) -> Encoded:
     """All stages at once."""
-    return encoder.run(encoder.prepare(texts, input_type))
+    return encoder.run(encoder.prepare(items, input_type))
 
 
 def unit_length(vectors: Float32) -> Float32:

@@ -1,8 +1,9 @@
-"""Equal texts that are asked at the same time are encoded once."""
+"""Equal texts and images that are asked at the same time are encoded once."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -12,9 +13,10 @@ import numpy as np
 from prodsim.plugin.errors import EmbedderError, EmbedderNotReady
 
 from .cache import Row, VectorCache
-from .encoder import Encoded, InputType
+from .encoder import BadItem, Encoded, InputType, Item
 
-Encode = Callable[[Sequence[str], InputType], Coroutine[Any, Any, Encoded]]
+Encode = Callable[[Sequence[Item], InputType], Coroutine[Any, Any, Encoded]]
+Key = str | bytes
 SPACES = re.compile(r"[ \t\r\n]+")
 
 
@@ -23,12 +25,17 @@ def normalised(text: str) -> str:
     return SPACES.sub(" ", text).strip(" ")
 
 
-class Flight:
-    """Texts that are being encoded for one request, and those who wait for them."""
+def key_of(item: Item) -> Key:
+    """Equal for items that are one to the model: the text as it reads it, the digest of an image file."""
+    return normalised(item) if isinstance(item, str) else hashlib.sha256(item).digest()
 
-    def __init__(self, task: asyncio.Task[Encoded], texts: Sequence[str]) -> None:
+
+class Flight:
+    """Items that are being encoded for one request, and those who wait for them."""
+
+    def __init__(self, task: asyncio.Task[Encoded], keys: Sequence[Key]) -> None:
         self.task = task
-        self.rows = {text: row for row, text in enumerate(texts)}
+        self.rows = {key: row for row, key in enumerate(keys)}
         self.waiting = 0
 
     def leave(self) -> None:
@@ -45,43 +52,50 @@ class Flights:
         self.model_id = model_id
         self.encode = encode
         self.cache = cache
-        self.airborne: dict[tuple[InputType, str], Flight] = {}
+        self.airborne: dict[tuple[InputType, Key], Flight] = {}
         self.coalesced = 0
 
-    async def rows(self, texts: Sequence[str], input_type: InputType, revision: str) -> list[Row]:
-        """A vector and its tokens for each text, in order.
+    async def rows(self, items: Sequence[Item], input_type: InputType, revision: str) -> list[Row]:
+        """A vector and its tokens for each item, in order.
 
         Raises:
+            BadItem: the item at its position can't be encoded.
             EmbedderError: what the encoding raised.
         """
-        wanted = [normalised(text) for text in texts]
-        rows: dict[str, Row] = {}
-        flights: dict[Flight, list[str]] = {}
-        missing: list[str] = []
-        for text in dict.fromkeys(wanted):
-            row = self.cache.get((self.model_id, revision, input_type, text))
+        wanted = [key_of(item) for item in items]
+        contents = {key: key if isinstance(key, str) else item for key, item in zip(wanted, items, strict=True)}
+        rows: dict[Key, Row] = {}
+        flights: dict[Flight, list[Key]] = {}
+        missing: list[Key] = []
+        for key in contents:
+            row = self.cache.get((self.model_id, revision, input_type, key))
             if row is not None:
-                rows[text] = row
-            elif flight := self.airborne.get((input_type, text)):
-                flights.setdefault(flight, []).append(text)
+                rows[key] = row
+            elif flight := self.airborne.get((input_type, key)):
+                flights.setdefault(flight, []).append(key)
                 self.coalesced += 1
             else:
-                missing.append(text)
+                missing.append(key)
         own = None
         if missing:
-            own = self.launch(missing, input_type, revision)
+            own = self.launch(missing, contents, input_type, revision)
             flights[own] = missing
         for flight in flights:
             flight.waiting += 1
         try:
             for flight, of_flight in flights.items():
-                rows |= await self.land(flight, of_flight, input_type, flight is own)
+                try:
+                    rows |= await self.land(flight, of_flight, contents, input_type, flight is own)
+                except BadItem as bad:
+                    raise bad.at(wanted.index(of_flight[bad.position])) from None
         finally:
             for flight in flights:
                 flight.leave()
-        return [rows[text] for text in wanted]
+        return [rows[key] for key in wanted]
 
-    async def land(self, flight: Flight, texts: list[str], input_type: InputType, own: bool) -> dict[str, Row]:
+    async def land(
+        self, flight: Flight, keys: list[Key], contents: dict[Key, Item], input_type: InputType, own: bool
+    ) -> dict[Key, Row]:
         try:
             encoded = await asyncio.shield(flight.task)
         except EmbedderNotReady:
@@ -89,26 +103,26 @@ class Flights:
         except EmbedderError:
             if own:
                 raise
-            # another text of the other request may be what failed it: these get a try of their own
-            encoded = await self.encode(texts, input_type)
-            return {text: row_of(encoded, row) for row, text in enumerate(texts)}
-        return {text: row_of(encoded, flight.rows[text]) for text in texts}
+            # another item of the other request may be what failed it: these get a try of their own
+            encoded = await self.encode([contents[key] for key in keys], input_type)
+            return {key: row_of(encoded, row) for row, key in enumerate(keys)}
+        return {key: row_of(encoded, flight.rows[key]) for key in keys}
 
-    def launch(self, texts: list[str], input_type: InputType, revision: str) -> Flight:
-        task = asyncio.create_task(self.encode(texts, input_type))
-        flight = Flight(task, texts)
-        for text in texts:
-            self.airborne[input_type, text] = flight
+    def launch(self, keys: list[Key], contents: dict[Key, Item], input_type: InputType, revision: str) -> Flight:
+        task = asyncio.create_task(self.encode([contents[key] for key in keys], input_type))
+        flight = Flight(task, keys)
+        for key in keys:
+            self.airborne[input_type, key] = flight
 
         def land(done: asyncio.Future[Encoded]) -> None:
-            for text in texts:
-                self.airborne.pop((input_type, text), None)
+            for key in keys:
+                self.airborne.pop((input_type, key), None)
             if done.cancelled() or done.exception() is not None:
                 return
             encoded = done.result()
-            for row, text in enumerate(texts):
+            for row, key in enumerate(keys):
                 if np.any(encoded.vectors[row]):
-                    self.cache.put((self.model_id, revision, input_type, text), *row_of(encoded, row))
+                    self.cache.put((self.model_id, revision, input_type, key), *row_of(encoded, row))
 
         task.add_done_callback(land)
         return flight

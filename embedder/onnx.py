@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -15,8 +16,12 @@ from .model_files import one_line
 from .traced import Features, TransformerOnly, after_transformer
 
 
-def on_onnxruntime(model: Any, threads: int, precision: str) -> Callable[[Features], Features]:
+def on_onnxruntime(
+    model: Any, threads: int, precision: str, graph: Path | None = None
+) -> Callable[[Features], Features]:
     """`model.forward` with the transformer on ONNX Runtime; what follows it, such as pooling, stays in torch.
+
+    `graph` is the transformer as `write_onnx` wrote it; without one it is exported now.
 
     int8: weights quantised for each channel, activations for each batch (onnxruntime's dynamic quantization).
 
@@ -25,17 +30,21 @@ def on_onnxruntime(model: Any, threads: int, precision: str) -> Callable[[Featur
     """
     try:
         with tempfile.TemporaryDirectory() as folder:
-            return OnnxForward(model, export(model, Path(folder), precision), threads)
+            if graph is None:
+                graph = Path(folder) / "model.onnx"
+                write_onnx(model, graph, precision)
+            return OnnxForward(model, graph, threads)
     except Exception as error:
         raise EmbedderError(f"the model can't be exported to ONNX ({one_line(error)}): use backend torch") from error
 
 
-def export(model: Any, folder: Path, precision: str) -> Path:
-    """The file of the exported transformer."""
+def write_onnx(model: Any, file: Path, precision: str) -> None:
+    """Writes the transformer as one file, in fp32 or with weights in int8."""
     import torch
 
     transformer = TransformerOnly(model)
-    plain = folder / "model.onnx"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    plain = file if precision != "int8" else file.with_name("fp32.onnx")
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -43,19 +52,20 @@ def export(model: Any, folder: Path, precision: str) -> Path:
             transformer.example,
             str(plain),
             input_names=transformer.names,
-            output_names=["token_embeddings"],
-            dynamic_axes={name: {0: "batch", 1: "tokens"} for name in [*transformer.names, "token_embeddings"]},
+            output_names=["last_hidden_state"],
+            dynamic_axes={name: {0: "batch", 1: "tokens"} for name in [*transformer.names, "last_hidden_state"]},
             opset_version=17,
             dynamo=False,
         )
-    if precision != "int8":
-        return plain
-    quantization: Any = import_module("onnxruntime.quantization")
-    quantised = folder / "model-int8.onnx"
-    quantization.quantize_dynamic(
-        str(plain), str(quantised), per_channel=True, weight_type=quantization.QuantType.QInt8
-    )
-    return quantised
+    if precision == "int8":
+        quantization: Any = import_module("onnxruntime.quantization")
+        kind = quantization.QuantType.QInt8
+        logging.disable(logging.WARNING)  # it recommends a step that changes nothing for transformers
+        try:
+            quantization.quantize_dynamic(str(plain), str(file), per_channel=True, weight_type=kind)
+        finally:
+            logging.disable(logging.NOTSET)
+        plain.unlink()
 
 
 class OnnxForward:

@@ -16,7 +16,7 @@ from prodsim.plugin.errors import EmbedderError, EmbedderNotReady
 
 from .batching import Batcher
 from .cache import VectorCache
-from .encoder import Encoded, InputType, ModelCard
+from .encoder import BadItem, Encoded, InputType, Item, ModelCard
 from .metrics import Metrics
 from .model_files import one_line
 from .served_model import ServedModel
@@ -68,7 +68,7 @@ class RemoteModel(ServedModel):
         self.card = description.card
         self.was_ready = True
 
-    async def encode(self, texts: list[str], input_type: InputType) -> Encoded:
+    async def encode(self, texts: list[Item], input_type: InputType) -> Encoded:
         """Tries again, once, where a replica died and another answers.
 
         Raises:
@@ -86,6 +86,8 @@ class RemoteModel(ServedModel):
                     raise
                 break
             except RayTaskError as error:
+                if isinstance(error.cause, BadItem):
+                    raise error.cause from None
                 raise EmbedderError(f"model {self.id} failed: {error.cause}") from None
             except (RayError, RayServeException):
                 await self.probe(PROBE_TIMEOUT_S)
@@ -93,7 +95,7 @@ class RemoteModel(ServedModel):
                     break
         raise EmbedderNotReady(self.reason)
 
-    async def call(self, texts: list[str], input_type: InputType) -> Encoded:
+    async def call(self, texts: list[Item], input_type: InputType) -> Encoded:
         began = time.monotonic()
         content, tokens = await self.encoder.encode.remote(texts, input_type)
         self.metrics.seconds.labels("batch", input_type).observe(time.monotonic() - began)

@@ -12,10 +12,10 @@ from typing import TypeVar
 
 from prodsim.plugin.errors import EmbedderError
 
-from .encoder import InputType
+from .encoder import InputType, Item
 from .loading import open_encoder
 from .remote_model import Description
-from .settings import ModelSettings
+from .settings import ModelSettings, declared_card
 
 STUCK_AFTER_S = 120
 NICE = 10
@@ -48,10 +48,13 @@ class EncoderReplica:
         # on a GPU the next batch travels while one is computed; a CPU has no time to gain
         per_copy = 2 if self.settings.uses_gpu else 1
         return Description(
-            self.encoder.card, self.settings.batch_size, self.settings.batch_wait_s, self.settings.replicas * per_copy
+            declared_card(self.encoder.card, self.settings),
+            self.settings.batch_size,
+            self.settings.batch_wait_s,
+            self.settings.replicas * per_copy,
         )
 
-    async def encode(self, texts: list[str], input_type: InputType) -> tuple[bytes, list[int]]:
+    async def encode(self, texts: list[Item], input_type: InputType) -> tuple[bytes, list[int]]:
         """Vectors, float32 row by row, and tokens: plain values travel faster between processes than objects."""
         loop = asyncio.get_running_loop()
         lane = self.lanes[input_type]

@@ -12,7 +12,7 @@ from prodsim.plugin.errors import EmbedderNotReady
 
 from .batching import Batcher
 from .cache import VectorCache
-from .encoder import Encoded, Float32, InputType, ModelCard
+from .encoder import BadItem, Encoded, Float32, InputType, Item, ModelCard
 from .flights import Flights
 
 INVISIBLE = {"Cc", "Cf", "Zl", "Zp", "Zs"}
@@ -39,20 +39,24 @@ class ServedModel:
         self.was_ready = False
         self.reason = f"model {model_id} is loading"
 
-    async def embed(self, texts: Sequence[str], input_type: InputType) -> Embedded:
-        """A row a text, in order. Text without meaning gets a valid vector, the last axis, and weight 0.
+    async def embed(self, items: Sequence[Item], input_type: InputType) -> Embedded:
+        """A row an item, in order. Text without meaning gets a valid vector, the last axis, and weight 0.
 
         Raises:
+            BadItem: the item at its position can't be encoded.
             EmbedderNotReady: the model is not loaded, or too much is waiting for it.
-            EmbedderError: the model failed on these texts.
+            EmbedderError: the model failed on these items.
         """
         card = self.card
         if card is None:
             raise EmbedderNotReady(self.reason)
-        vectors = np.zeros((len(texts), card.dimension), dtype=np.float32)
+        vectors = np.zeros((len(items), card.dimension), dtype=np.float32)
         tokens = 0
-        if meaningful := [position for position, text in enumerate(texts) if has_meaning(text)]:
-            rows = await self.flights.rows([texts[position] for position in meaningful], input_type, card.revision)
+        if meaningful := [position for position, item in enumerate(items) if has_meaning(item)]:
+            try:
+                rows = await self.flights.rows([items[position] for position in meaningful], input_type, card.revision)
+            except BadItem as bad:
+                raise bad.at(meaningful[bad.position]) from None
             for position, (vector, count) in zip(meaningful, rows, strict=True):
                 vectors[position] = vector
                 tokens += count
@@ -60,12 +64,12 @@ class ServedModel:
         vectors[weights == 0, -1] = 1.0
         return Embedded(vectors, weights, tokens, card.revision)
 
-    async def encode_batched(self, texts: Sequence[str], input_type: InputType) -> Encoded:
+    async def encode_batched(self, items: Sequence[Item], input_type: InputType) -> Encoded:
         if self.batcher is None:
             raise EmbedderNotReady(self.reason)
-        return await self.batcher.encode(texts, input_type)
+        return await self.batcher.encode(items, input_type)
 
 
-def has_meaning(text: str) -> bool:
+def has_meaning(item: Item) -> bool:
     """False where nothing is left of a text without spaces, control characters and invisible formatting."""
-    return any(unicodedata.category(character) not in INVISIBLE for character in text)
+    return isinstance(item, bytes) or any(unicodedata.category(character) not in INVISIBLE for character in item)

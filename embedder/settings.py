@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Mapping
+from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from prodsim.plugin.errors import UsageError
+
+from .encoder import ModelCard
 
 CPU_BATCH_SIZE = 16
 GPU_BATCH_SIZE = 128
 MODEL_ID = r"^[\w.:/-]{1,200}$"
 
+Kind = Literal["text", "image", "fused"]
+Combine = Literal["concatenate", "mean"]
+Vectors = Literal["float32", "int8"]
 Backend = Literal["auto", "torch", "openvino", "onnx"]
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 PRECISIONS: dict[Backend, tuple[Precision, ...]] = {
@@ -25,14 +34,43 @@ PRECISIONS: dict[Backend, tuple[Precision, ...]] = {
 }
 
 
+class PartSettings(BaseModel):
+    """One part of a fused vector: the model that makes it, and what it counts for among the parts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    model: str = Field(pattern=MODEL_ID, description="name of another model of this embedder")
+    weight: float = Field(default=1.0, gt=0, le=1000)
+
+
+PartName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+
+
 class ModelSettings(BaseModel):
     """One model: where it comes from, how it is run, and its copies. Times are seconds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
+    kind: Kind = Field(
+        default="text",
+        description="text; image (images, and texts too where the model has both in one space); fused (of others)",
+    )
     model: str | None = Field(
         default=None,
-        description="folder or hub name of a sentence-transformers model, or fake-<dimension> (default: MiniLM)",
+        description="folder or hub name of a sentence-transformers model, or fake-<dimension> (default: MiniLM); "
+        "for images also timm:NAME or torchvision:NAME (default: EfficientNet-Lite0)",
+    )
+    weights: Path | None = Field(
+        default=None, description="for timm and torchvision: file of weights (default: those published for it)"
+    )
+    parts: dict[PartName, PartSettings] | None = Field(
+        default=None, min_length=1, max_length=16, description="what a fused vector is made of, by name"
+    )
+    combine: Combine = Field(
+        default="concatenate", description="fused: parts side by side, or their mean (parts of one length only)"
+    )
+    vectors: Vectors = Field(
+        default="float32", description="int8: whole numbers from -127 to 127, for the engine's byte vectors"
     )
     model_id: str | None = Field(
         default=None, pattern=MODEL_ID, description="name that clients use (default: from the model)"
@@ -83,6 +121,21 @@ class ModelSettings(BaseModel):
             raise ValueError(f"backend {self.backend} runs on CPUs only: use torch on a GPU")
         return self
 
+    @model_validator(mode="after")
+    def fields_fit_kind(self) -> Self:
+        library = (self.model or "").partition(":")[0]
+        if library in ("timm", "torchvision") and self.kind != "image":
+            raise ValueError(f"{self.model} is a model of kind image")
+        if self.weights is not None and library not in ("timm", "torchvision"):
+            raise ValueError("weights are for timm:NAME and torchvision:NAME")
+        if (self.kind == "fused") != (self.parts is not None):
+            raise ValueError("kind fused and parts go together")
+        if self.kind == "fused":
+            own = {"kind", "parts", "combine", "vectors", "model_id", "dimension", "load_attempts"}
+            if given := [name for name in changed_fields(self) if name not in own]:
+                raise ValueError(f"a fused model is made of others: {', '.join(given)} can't be set")
+        return self
+
     @property
     def batch_size(self) -> int:
         return self.max_batch_size or (GPU_BATCH_SIZE if self.uses_gpu else CPU_BATCH_SIZE)
@@ -99,6 +152,36 @@ class ModelSettings(BaseModel):
         if self.num_cpus is not None:
             return max(1, int(self.num_cpus))
         return max(1, available_cpus() // self.replicas)
+
+
+def changed_fields(settings: BaseModel) -> list[str]:
+    """The names of the fields that are not as they are by default."""
+    fields = type(settings).model_fields
+    return sorted(name for name, field in fields.items() if getattr(settings, name) != field.default)
+
+
+def declared_card(card: ModelCard, settings: ModelSettings) -> ModelCard:
+    """The card as its clients see it: int8 vectors can't be compared with others, so they are another revision."""
+    if settings.vectors == "float32":
+        return card
+    revision = hashlib.sha256(f"{card.revision} {settings.vectors}".encode()).hexdigest()[:12]
+    return replace(card, vectors=settings.vectors, revision=revision)
+
+
+def networks(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        ip_network(name)  # ValueError says what is wrong with it
+    return names
+
+
+def check_parts(models: Mapping[str, ModelSettings]) -> None:
+    """Raises ValueError where a fused model names a part that is not there, or is fused itself."""
+    for name, model in models.items():
+        for part, of_part in (model.parts or {}).items():
+            if of_part.model not in models:
+                raise ValueError(f"{name}: part {part} names model {of_part.model}, which is not declared")
+            if models[of_part.model].kind == "fused":
+                raise ValueError(f"{name}: part {part} names model {of_part.model}, which is fused itself")
 
 
 class LimitSettings(BaseModel):
@@ -119,6 +202,18 @@ class LimitSettings(BaseModel):
     cache_bytes: int = Field(
         default=64 * 1024 * 1024, ge=0, description="memory for vectors of texts that were asked before; 0: no cache"
     )
+    max_held_bytes: int = Field(
+        default=256 * 1024 * 1024, ge=1024, description="bodies and images of all requests together; more: 429"
+    )
+    max_image_bytes: int = Field(default=8 * 1024 * 1024, ge=1024, description="size of one image file")
+    max_image_pixels: int = Field(default=25_000_000, ge=1, description="pixels of one image")
+    image_hosts: tuple[str, ...] = Field(
+        default=(), description="hosts that images may be fetched from, *.name for all below; none: no URL is fetched"
+    )
+    image_networks: Annotated[tuple[str, ...], AfterValidator(networks)] = Field(
+        default=(), description="private networks that those hosts may be in, such as 10.2.0.0/16"
+    )
+    image_timeout_s: float = Field(default=10.0, gt=0, le=120, description="how long one image may take to fetch")
     drain_s: float = Field(default=10.0, ge=0, le=600, description="how long a stop waits for requests under way")
 
     @model_validator(mode="after")
@@ -169,6 +264,9 @@ class EmbedderSettings(ModelSettings, LimitSettings):
                 raise ValueError(f"{', '.join(sorted(given))} can't be set beside models: set it for each model")
             if not self.models:
                 raise ValueError("models is empty: declare at least one")
+            check_parts(self.models)
+        elif self.kind == "fused":
+            raise ValueError("a fused model is declared among the models that it is made of: use models")
         return self
 
     def declared(self) -> dict[str, ModelSettings]:
@@ -178,7 +276,7 @@ class EmbedderSettings(ModelSettings, LimitSettings):
         if self.models is not None:
             return {name: model.model_copy(update={"model_id": name}) for name, model in self.models.items()}
         single = ModelSettings(**self.model_dump(include=set(ModelSettings.model_fields)))
-        return {public_id(self.model, self.model_id): single}
+        return {public_id(self.model, self.model_id, self.kind): single}
 
 
 class ServerSettings(EmbedderSettings, ListenSettings):

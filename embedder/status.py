@@ -28,12 +28,12 @@ class Status:
     started: float | None
 
 
-def embedder_status(home: Path, url: str) -> Status:
+def embedder_status(home: Path, url: str, api_key: str | None = None, ca_file: Path | None = None) -> Status:
     """The embedder that `up` left running under `home`; where there is none, the one at `url`."""
     running = find(home)
     url = running.url if running else url.rstrip("/")
     problem, models = None, []
-    with EmbedderClient(url, STATUS_TIMEOUT_S) as client:
+    with EmbedderClient(url, STATUS_TIMEOUT_S, api_key, ca_file, verify=running is None) as client:
         try:
             client.require_ready()
             models = client.models()

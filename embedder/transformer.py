@@ -1,4 +1,4 @@
-"""Any sentence-transformers model, on CPU or GPU."""
+"""Any sentence-transformers model of texts, images or both, on CPU or GPU."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from prodsim.plugin.errors import EmbedderError
 
-from .encoder import Encoded, InputType, ModelCard, encode, unit_length
+from .encoder import BadItem, Encoded, InputType, Item, Modality, ModelCard, encode, unit_length
+from .exported import exported_graph, read_exported
+from .images.content import blank, decode_image
 from .model_files import content_revision, one_line, stay_offline
 from .onnx import on_onnxruntime
 from .openvino import SMALL_BATCH_TOKENS, on_openvino
 from .settings import ModelSettings
 from .traced import Features, trace
 
+Group = tuple[list[int], Any]  # positions of items of one modality, and what the model makes of them
 PASSAGE_PROMPTS = ("document", "passage", "corpus")  # in the order of SentenceTransformer.encode_document
 
 
@@ -57,25 +60,36 @@ class SentenceTransformerEncoder:
             raise EmbedderError(f"the model in {folder} can't be loaded: {one_line(error)}") from error
         if settings.max_tokens:
             self.model.max_seq_length = min(settings.max_tokens, self.model.max_seq_length or settings.max_tokens)
+        if len(self.model.modalities) > 1 and settings.backend == "auto":
+            backend = "torch"
+        self.modalities = modalities_of(self.model, settings.kind)
         self.prompts = {kind: self.prompt(kind) for kind in ("query", "passage")}
-        self.precision = resolved_precision(settings, backend)
-        self.forward = self.pick_forward(backend)
+        self.precision = resolved_precision(settings, backend, folder)
+        self.forward = self.pick_forward(backend, folder)
         self.card = ModelCard(model_id, 0, 0, "", 0)
-        dimension = encode(self, ["one"], "passage").vectors.shape[1]
+        probe: Item = "one" if "text" in self.modalities else blank()
+        dimension = encode(self, [probe], "passage").vectors.shape[1]
         self.card = ModelCard(
             id=model_id,
             dimension=dimension,
             max_tokens=min(self.model.max_seq_length or 1 << 30, 1 << 30),
-            revision=revision(folder, settings),
+            revision=revision(folder, settings, self.precision),
             created=int(time.time()),
             backend=f"{backend} {self.precision}",
+            modalities=self.modalities,
         )
 
-    def pick_forward(self, backend: str) -> Callable[[Features], Features]:
+    def pick_forward(self, backend: str, folder: Path) -> Callable[[Features], Features]:
+        graph = exported_graph(folder, backend, self.precision)
+        if len(self.model.modalities) > 1:  # there is more than one way through it
+            if backend != "torch":
+                raise EmbedderError(f"a model of texts and images runs on torch only, not on {backend}")
+            whole: Callable[[Features], Features] = self.model.forward
+            return whole
         if backend == "openvino":
-            return on_openvino(self.model, self.threads, self.precision)
+            return on_openvino(self.model, self.threads, self.precision, graph)
         if backend == "onnx":
-            return on_onnxruntime(self.model, self.threads, self.precision)
+            return on_onnxruntime(self.model, self.threads, self.precision, graph)
         if self.device.type == "cpu":
             return trace(self.model)
         forward: Callable[[Features], Features] = self.model.forward
@@ -91,11 +105,42 @@ class SentenceTransformerEncoder:
                 return str(self.model.prompts[name])
         return None
 
-    def prepare(self, texts: Sequence[str], input_type: InputType) -> Any:
-        task = "query" if input_type == "query" else "document"
-        return self.model.preprocess(list(texts), prompt=self.prompts[input_type], task=task)
+    def prepare(self, items: Sequence[Item], input_type: InputType) -> list[Group]:
+        texts = [position for position, item in enumerate(items) if isinstance(item, str)]
+        images = [position for position, item in enumerate(items) if isinstance(item, bytes)]
+        groups: list[Group] = []
+        if texts:
+            given: list[Any] = [items[position] for position in texts]
+            if len(self.model.modalities) > 1:  # it would take a text that looks like a path or a URL for an image
+                given = [{"text": text} for text in given]
+            task = "query" if input_type == "query" else "document"
+            groups.append((texts, self.model.preprocess(given, prompt=self.prompts[input_type], task=task)))
+        if images:
+            groups.append((images, self.model.preprocess([self.decoded(items, position) for position in images])))
+        return groups
 
-    def run(self, prepared: Any) -> Encoded:
+    def decoded(self, items: Sequence[Item], position: int) -> Any:
+        item = items[position]
+        if isinstance(item, str) or "image" not in self.modalities:
+            raise BadItem("is an image, and this model takes texts", position)
+        try:
+            return {"image": decode_image(item)}
+        except BadItem as bad:
+            raise bad.at(position) from None
+
+    def run(self, prepared: list[Group]) -> Encoded:
+        if len(prepared) == 1:
+            return self.run_group(prepared[0][1])
+        encoded = [(positions, self.run_group(features)) for positions, features in prepared]
+        count = sum(len(positions) for positions, _ in encoded)
+        vectors = np.empty((count, encoded[0][1].vectors.shape[1]), dtype=np.float32)
+        tokens = np.zeros(count, dtype=np.int64)
+        for positions, group in encoded:
+            vectors[positions] = group.vectors
+            tokens[positions] = group.tokens
+        return Encoded(vectors, tokens)
+
+    def run_group(self, prepared: Any) -> Encoded:
         import torch
 
         features = {
@@ -115,12 +160,24 @@ class SentenceTransformerEncoder:
         return Encoded(unit_length(vectors), tokens.astype(np.int64))
 
 
+def modalities_of(model: Any, kind: str) -> tuple[Modality, ...]:
+    """What the model is to take.
+
+    Raises:
+        EmbedderError: it can't take that.
+    """
+    there = tuple(modality for modality in get_args(Modality) if modality in model.modalities)
+    if kind not in there:
+        raise EmbedderError(f"the model takes {' and '.join(there)}, not {kind}: set its kind")
+    return there if kind == "image" else ("text",)
+
+
 def load_model(folder: Path, settings: ModelSettings, backend: str) -> Any:
     import torch
     from sentence_transformers import SentenceTransformer
 
     precisions = {"bf16": torch.bfloat16, "fp16": torch.float16}
-    precision = resolved_precision(settings, backend)
+    precision = resolved_precision(settings, backend, folder)
     dtype = precisions.get(precision, torch.float32) if backend == "torch" else torch.float32
     model = SentenceTransformer(
         str(folder),
@@ -133,10 +190,40 @@ def load_model(folder: Path, settings: ModelSettings, backend: str) -> Any:
     return model
 
 
-def resolved_precision(settings: ModelSettings, backend: str) -> str:
-    """What `auto` stands for: bf16 where a back end that was picked for speed finds a CPU made for it, else fp32."""
+def load_transformer(folder: Path) -> Any:
+    """The model as sentence-transformers has it, in fp32 on the CPU.
+
+    Raises:
+        EmbedderError: it can't be loaded, or takes more than texts.
+    """
+    stay_offline()
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # as above
+    try:
+        model = load_model(folder, ModelSettings(), "torch")
+    except Exception as error:  # as in SentenceTransformerEncoder
+        raise EmbedderError(f"the model in {folder} can't be loaded: {one_line(error)}") from error
+    if modalities_of(model, "text") != tuple(model.modalities):
+        raise EmbedderError(f"the model in {folder} takes {', '.join(model.modalities)}: only one of texts has a graph")
+    return model
+
+
+def resolved_precision(settings: ModelSettings, backend: str, folder: Path) -> str:
+    """What `auto` stands for.
+
+    What the folder was exported in; else, where the back end was picked for speed too, bf16 on hardware made for it;
+    else fp32.
+    """
     if settings.precision != "auto":
         return settings.precision
+    exported = read_exported(folder)
+    if exported is not None and exported.backend == backend:
+        return exported.precision
+    if settings.uses_gpu and settings.backend == "auto":
+        import torch
+
+        return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "fp32"
     return "bf16" if backend == "openvino" and settings.backend == "auto" and has_bf16() else "fp32"
 
 
@@ -148,7 +235,7 @@ def has_bf16() -> bool:
     return "amx_bf16" in flags or "avx512_bf16" in flags
 
 
-def revision(folder: Path, settings: ModelSettings) -> str:
+def revision(folder: Path, settings: ModelSettings, precision: str) -> str:
     """The revision of the model's files; where settings change its vectors beyond rounding, of these too.
 
     Back ends and half precisions, whose vectors have a cosine of .999 and more with those of fp32, share its revision:
@@ -157,7 +244,7 @@ def revision(folder: Path, settings: ModelSettings) -> str:
     files = content_revision(folder)
     names = ("query_prefix", "passage_prefix", "dimension", "max_tokens")
     changes = [(name, value) for name in names if (value := getattr(settings, name)) is not None]
-    if settings.precision == "int8":
+    if precision == "int8":
         changes.append(("precision", "int8"))
     if not changes:
         return files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 import random
 import ssl
@@ -14,26 +15,31 @@ import orjson
 
 from prodsim.plugin.errors import EmbedderError, EmbedderNotReady, EmbedderUnreachable
 
+from .request_id import HEADER, request_id
+from .tracing import outgoing_headers
+
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 TRIES_AFTER_500 = 3
 BUSY = {429, 502, 503, 504}
+log = logging.getLogger("prodsim.embedder.client")
 START_HINT = "start it with 'prodsim-admin embedder up' or set embedder_url"
 
 
 class Transport:
     """Exchanges JSON with one embedder. Proxies in the environment are not used: an embedder is a neighbour."""
 
-    def __init__(self, url: str, timeout_s: float, api_key: str | None = None) -> None:
+    def __init__(
+        self, url: str, timeout_s: float, api_key: str | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.url = url
         self.timeout_s = timeout_s
         self.answered = False
         headers = {"content-type": "application/json"}
         if api_key:
             headers["authorization"] = f"Bearer {api_key}"
-        verify = ssl.create_default_context() if url.startswith("https") else False
         try:
-            self.http = httpx.Client(base_url=url, trust_env=False, verify=verify, headers=headers)
+            self.http = httpx.Client(base_url=url, trust_env=False, verify=tls or False, headers=headers)
         except (httpx.InvalidURL, ValueError) as error:
             raise EmbedderError(f"embedder_url {url!r} is no URL: {error}") from None
 
@@ -80,13 +86,18 @@ class Transport:
             EmbedderError: it would not.
         """
         try:
-            response = self.http.request(method, path, content=content, timeout=timeout_s)
+            response = self.http.request(
+                method, path, content=content, timeout=timeout_s, headers={HEADER: request_id(), **outgoing_headers()}
+            )
         except httpx.TransportError as error:
             unreachable = self.unreachable(error)
             if isinstance(error, httpx.TimeoutException) or not (self.answered or was_connected(error)):
                 raise unreachable from None
             raise TryAgain(unreachable) from None
         self.answered = True
+        if log.isEnabledFor(logging.DEBUG):
+            details = {"method": method, "path": path, "status": response.status_code, "request_id": request_id()}
+            log.debug("embedder call", extra={"details": details | {"seconds": response.elapsed.total_seconds()}})
         if response.status_code == 200 and is_json(response):
             try:
                 return orjson.loads(response.content)

@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn, TypeVar
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
-from .encoder import INPUT_TYPES, InputType, ModelCard
+from .encoder import INPUT_TYPES, Float32, InputType, ModelCard
 from .served_model import Embedded
 
+# a text or an image, or an object that says which, or that names the parts of a product
+Input = str | dict[str, str | None]
 Choice = TypeVar("Choice", bound=str)
 Format = Literal["float", "base64"]
 FORMATS: tuple[Format, ...] = ("float", "base64")
@@ -31,20 +35,21 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class EmbeddingsRequest:
-    """`texts` has at least one text. `input_type` is passage unless the client says query."""
+    """`inputs` has at least one; `names` is what an error calls each. `input_type` is passage unless told query."""
 
-    texts: list[str]
+    inputs: list[Input]
+    names: list[str]
     model: str | None
     input_type: InputType
     encoding_format: Format
     dimensions: int | None
 
 
-def parse_embeddings_request(body: bytes, max_items: int, max_characters: int) -> EmbeddingsRequest:
+def parse_embeddings_request(body: bytes, max_items: int) -> EmbeddingsRequest:
     """What a body asks for.
 
     Raises:
-        Refused: 400 where it is not a valid request, 413 where it has too many or too long texts.
+        Refused: 400 where it is not a valid request, 413 where it has too many inputs.
     """
     try:
         content = orjson.loads(body)
@@ -59,8 +64,10 @@ def parse_embeddings_request(body: bytes, max_items: int, max_characters: int) -
     if dimensions is not None and (type(dimensions) is not int or dimensions < 1):
         refuse("dimensions", "dimensions must be a whole number above 0")
     optional_text(content, "user")
+    inputs, names = parse_input(content.get("input"), max_items)
     return EmbeddingsRequest(
-        texts=parse_input(content.get("input"), max_items, max_characters),
+        inputs=inputs,
+        names=names,
         model=optional_text(content, "model"),
         input_type=choice(content, "input_type", INPUT_TYPES, "passage"),
         encoding_format=choice(content, "encoding_format", FORMATS, "float"),
@@ -68,28 +75,27 @@ def parse_embeddings_request(body: bytes, max_items: int, max_characters: int) -
     )
 
 
-def parse_input(value: Any, max_items: int, max_characters: int) -> list[str]:
+def parse_input(value: Any, max_items: int) -> tuple[list[Input], list[str]]:
+    """The inputs and their names; what they hold is looked at once their model is known."""
     if value is None:
         refuse("input", "input is missing: give a text or a list of texts")
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list):
-        refuse("input", "input must be a text or a list of texts")
-    if not texts:
+    inputs = value if isinstance(value, list) else [value]
+    if not inputs:
         refuse("input", "input is an empty list: give at least one text")
-    if len(texts) > max_items:
-        raise Refused(413, f"input has {len(texts)} texts, at most {max_items} go in one request", "input", "too_large")
-    for position, text in enumerate(texts):
-        name = "input" if texts is not value else f"input[{position}]"
-        if not isinstance(text, str):
-            hint = ": lists of token ids are not supported" if isinstance(text, int | list) else ""
-            refuse(name, f"{name} must be a text{hint}")
-        if len(text) > max_characters:
-            raise Refused(
-                413, f"{name} has {len(text)} characters, at most {max_characters} are read", name, "too_large"
+    if len(inputs) > max_items:
+        message = f"input has {len(inputs)} texts, at most {max_items} go in one request"
+        raise Refused(413, message, "input", "too_large")
+    names = [f"input[{position}]" for position in range(len(inputs))] if inputs is value else ["input"]
+    for one, name in zip(inputs, names, strict=True):
+        if isinstance(one, dict):
+            if not one or not all(text is None or isinstance(text, str) for text in one.values()):
+                refuse(name, f"{name} must be an object of texts")
+        elif not isinstance(one, str):
+            hint = ": lists of token ids are not supported" if isinstance(one, int | list) else ""
+            refuse(
+                name, f"{name} must be a text{hint}" if inputs is value else f"{name} must be a text or a list of texts"
             )
-        if "\0" in text:
-            refuse(name, f"{name} contains a NUL character")
-    return texts
+    return inputs, names
 
 
 def optional_text(content: dict[str, Any], field: str) -> str | None:
@@ -113,11 +119,12 @@ def refuse(param: str | None, message: str) -> NoReturn:
     raise Refused(400, message, param, "invalid_request")
 
 
-def render_embeddings(model_id: str, embedded: Embedded, encoding_format: Format) -> bytes:
-    """The answer's JSON. base64 holds little-endian float32, as OpenAI's does."""
-    rows: list[Any] = list(embedded.vectors)
+def render_embeddings(model_id: str, embedded: Embedded, encoding_format: Format, vectors_of: str = "float32") -> bytes:
+    """The answer's JSON. base64 holds little-endian float32, as OpenAI's does, of int8 vectors too."""
+    vectors = as_int8(embedded.vectors) if vectors_of == "int8" else embedded.vectors
+    rows: list[Any] = list(vectors)
     if encoding_format == "base64":
-        rows = [base64.b64encode(row.tobytes()).decode() for row in embedded.vectors.astype("<f4")]
+        rows = [base64.b64encode(row.tobytes()).decode() for row in vectors.astype("<f4")]
     data = [
         {"object": "embedding", "index": index, "embedding": row, "weight": weight}
         for index, (row, weight) in enumerate(zip(rows, embedded.weights.tolist(), strict=True))
@@ -125,6 +132,16 @@ def render_embeddings(model_id: str, embedded: Embedded, encoding_format: Format
     usage = {"prompt_tokens": embedded.tokens, "total_tokens": embedded.tokens}
     answer = {"object": "list", "data": data, "model": model_id, "revision": embedded.revision, "usage": usage}
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def as_int8(vectors: Float32) -> NDArray[np.int8]:
+    """Unit vectors as whole numbers from -127 to 127, for byte vectors of the engine: their cosines stay.
+
+    Every row is stretched so that its largest value becomes 127: a fixed scale would leave a long vector few levels.
+    """
+    largest = np.abs(vectors).max(axis=1, keepdims=True)
+    stretched: NDArray[np.int8] = np.rint(vectors / np.maximum(largest, 1e-12) * 127).astype(np.int8)
+    return stretched
 
 
 def describe_model(card: ModelCard, max_items: int) -> dict[str, Any]:
@@ -138,6 +155,8 @@ def describe_model(card: ModelCard, max_items: int) -> dict[str, Any]:
         "max_items": max_items,
         "revision": card.revision,
         "backend": card.backend,
+        "takes": list(card.parts or card.modalities),
+        "vectors": card.vectors,
         "similarity": "cosine",
     }
 

@@ -15,7 +15,8 @@ class Account:
     `indexed` are rows that changed the index (in a load of deletes or updates: that deleted or updated a product).
     `unchanged` are rows that it held already, of which `newer` hold a version that a later load wrote. `duplicates` are
     rows that a later row with the same SKU replaced. Of the indexed ones `embedded` got a new vector, the others kept
-    theirs. `removed` products were missing from a full load's source.
+    theirs. `removed` products were missing from a full load's source. `pictureless` are indexed ones whose picture
+    could not be had or read; their bookkeeping says why.
     """
 
     read: int = 0
@@ -26,6 +27,7 @@ class Account:
     embedded: int = 0
     newer: int = 0
     removed: int = 0
+    pictureless: int = 0
 
     @property
     def adds_up(self) -> bool:

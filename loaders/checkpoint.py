@@ -176,6 +176,7 @@ class Checkpoint:
         newer: int,
         rejects_bytes: int,
         rejected: int,
+        pictureless: int = 0,
     ) -> Account:
         """Records a batch whose every row is where it should be, in one transaction; returns the account so far.
 
@@ -187,6 +188,7 @@ class Checkpoint:
             account.rejected += rejected
             account.embedded += embedded
             account.newer += newer
+            account.pictureless += pictureless
             account.duplicates += len(duplicates)
             before = {sku: found for sku, *found in self.rows_of(row.sku for row in rows)}
             lost = list(duplicates)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from prodsim.mappings.text import embedding_text, text_hash
-from prodsim.plugin.errors import EmbedderError, EmbedderNotReady, EmbedderUnreachable
+from prodsim.plugin.errors import EmbedderError
 
+from .halving import embed_request
+from .legs import add_leg
 from .target import BOOKKEEPING, Document, Target, vector_fits, without_derived
 from .waiting import Waiting
 
@@ -52,41 +54,25 @@ def complete(
             continue
         book = {"model": target.model.stamp, "text_hash": digest, "loaded_at": now, "run": run}
         completed.append({**without_derived(document), target.vector: vector, BOOKKEEPING: book})
+    whole = [document for document in completed if isinstance(document, dict)]
+    for leg in target.legs:
+        add_leg(leg, target.embedder, whole, known, waiting)
     return completed, len(stale) - sum(isinstance(found[position], EmbedderError) for position in stale)
 
 
 def embed(target: Target, texts: Sequence[str], waiting: Waiting) -> Vectors:
     """A vector for each text, or why it has none; similar lengths travel together, so that little is padded."""
+
+    def call(batch: list[str]) -> Vectors:
+        vectors = target.embedder.embed(batch, input_type="passage", model=target.model.name)[0]
+        return list(vectors.astype(np.int8) if target.model.vectors == "int8" else vectors)
+
     order = sorted(range(len(texts)), key=lambda position: len(texts[position]))
     vectors: Vectors = [EmbedderError("not embedded")] * len(texts)
     for start in range(0, len(order), EMBEDDED_TOGETHER):
         waiting.pause(0)
         positions = order[start : start + EMBEDDED_TOGETHER]
-        for position, vector in zip(
-            positions, embed_request(target, [texts[position] for position in positions], waiting), strict=True
-        ):
+        outcomes = embed_request(call, [texts[position] for position in positions], waiting, PROBE)
+        for position, vector in zip(positions, outcomes, strict=True):
             vectors[position] = vector
-    return vectors
-
-
-def embed_request(target: Target, texts: list[str], waiting: Waiting) -> Vectors:
-    """As `embed`, in one request; where that is refused, in halves, so that one bad text costs no other its vector.
-
-    Raises:
-        EmbedderError: it refuses the simplest text too.
-    """
-
-    def call(batch: list[str]) -> Vectors:
-        return list(target.embedder.embed(batch, input_type="passage", model=target.model.name)[0])
-
-    try:
-        vectors: Vectors = waiting.outlast(lambda: call(texts))
-    except (EmbedderUnreachable, EmbedderNotReady):
-        raise
-    except EmbedderError as error:
-        waiting.outlast(lambda: call([PROBE]))
-        if len(texts) == 1:
-            return [error]
-        half = len(texts) // 2
-        return embed_request(target, texts[:half], waiting) + embed_request(target, texts[half:], waiting)
     return vectors

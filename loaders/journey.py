@@ -15,7 +15,7 @@ from .batch import Prepared, Reject
 from .bulk.writer import BulkWriter, UnwritableDocument, Write, index_write
 from .embedding import complete, digest_of
 from .preparing.problem import Problem
-from .target import Target, same_product, stored_products, stored_vectors, vector_fits
+from .target import BOOKKEEPING, Target, same_product, stored_products, stored_vectors, vector_fits
 from .waiting import Waiting
 
 Mode = Literal["upsert", "full", "update", "delete"]
@@ -40,6 +40,7 @@ class Arrived:
     rejects: list[Reject] = field(default_factory=list)
     superseded: set[str] = field(default_factory=set)
     embedded: int = 0
+    pictureless: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,12 @@ def upsert(road: Road, products: Sequence[Prepared], again: Collection[str]) -> 
         sku = product.document["sku"]
         there = stored.get(sku)
         fits = there is not None and vector_fits(there, target, digest_of(product.document))
-        if fits and there is not None and sku not in again and same_product(product.document, there):
+        whole = fits and all(leg.fits(there or {}, product.document) for leg in target.legs)
+        if whole and there is not None and sku not in again and same_product(product.document, there):
             arrived.outcomes[sku] = "unchanged"
             continue
         changed.append(product)
-        if fits:
+        if fits or (there is not None and target.legs):
             keeps_vector.append(sku)
     known = road.waiting.outlast(lambda: stored_vectors(target, keeps_vector))
     documents = [product.document for product in changed]
@@ -98,6 +100,8 @@ def upsert(road: Road, products: Sequence[Prepared], again: Collection[str]) -> 
             arrived.rejects.append(Reject(product.row, product.document["sku"], [problem]))
             continue
         written.append(product)
+    books = (document[BOOKKEEPING] for document in completed if isinstance(document, dict))
+    arrived.pictureless = sum(any(name.endswith("_problem") for name in book) for book in books)
     settle(road, written, writes, arrived)
     return arrived
 

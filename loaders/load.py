@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 
+from prodsim.embedder.client import part_of_run, span
 from prodsim.plugin.errors import CatalogError
 
 from .account import Account
@@ -24,6 +26,7 @@ from .waiting import Waiting
 
 __all__ = ["Account", "Limit", "Options", "Report", "Target", "load_rows"]
 
+log = logging.getLogger("prodsim.load")
 UNDER_WAY = 3  # batches: one is embedded while others are looked up and written
 TELLING_ROWS = 1_000  # before so many rows a share of rejects says little
 
@@ -192,7 +195,10 @@ class Load:
 
     def travel(self, batch: Batch, again: set[str]) -> None:
         products = list(batch.products.values())
-        arrived = TRAVEL[self.options.mode](self.road, products, again) if products else Arrived()
+        name = f"batch-{batch.number}"
+        with part_of_run(name), span("load batch", batch=batch.number, products=len(products)):
+            arrived = TRAVEL[self.options.mode](self.road, products, again) if products else Arrived()
+        log.info("batch", extra={"details": {"batch": batch.number, "rows": batch.read, "embedded": arrived.embedded}})
         if self.ending.is_set():
             raise Interrupted
         self.settle(batch, arrived)
@@ -221,6 +227,7 @@ class Load:
                 newer,
                 self.rejects.size_bytes,
                 len(refused),
+                arrived.pictureless,
             )
             self.progress(self.report)
 

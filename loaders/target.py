@@ -14,19 +14,22 @@ if TYPE_CHECKING:
 
     from prodsim.embedder.client import EmbedderClient
 
+    from .legs import Leg
+
 Document = dict[str, Any]
 BOOKKEEPING = "prodsim"
-VECTORS = "text_vector_*"
+VECTORS = ("text_vector_*", "image_vector_*", "fused_vector_*")
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where products go, and the model that they are embedded with."""
+    """Where products go, the model that they are embedded with, and their further vectors."""
 
     client: OpenSearch
     index: str
     embedder: EmbedderClient
     model: TextModel
+    legs: tuple[Leg, ...] = ()
 
     @property
     def vector(self) -> str:
@@ -35,12 +38,13 @@ class Target:
 
 def stored_products(target: Target, skus: Sequence[str]) -> dict[str, Document]:
     """What the index holds at this moment by SKU, its vectors left out."""
-    return get(target, skus, {"_source_excludes": VECTORS})
+    return get(target, skus, {"_source_excludes": ",".join(VECTORS)})
 
 
 def stored_vectors(target: Target, skus: Sequence[str]) -> dict[str, Document]:
     """The vector and the bookkeeping of products by SKU."""
-    return get(target, skus, {"_source_includes": f"{target.vector},{BOOKKEEPING}"})
+    fields = [target.vector, BOOKKEEPING, *(leg.vector for leg in target.legs)]
+    return get(target, skus, {"_source_includes": ",".join(fields)})
 
 
 def get(target: Target, skus: Sequence[str], params: Mapping[str, str]) -> dict[str, Document]:
@@ -63,8 +67,8 @@ def same_product(document: Mapping[str, Any], stored: Mapping[str, Any]) -> bool
 
 
 def without_derived(document: Mapping[str, Any]) -> Document:
-    prefix = VECTORS.removesuffix("*")
-    return {name: value for name, value in document.items() if name != BOOKKEEPING and not name.startswith(prefix)}
+    prefixes = tuple(name.removesuffix("*") for name in VECTORS)
+    return {name: value for name, value in document.items() if name != BOOKKEEPING and not name.startswith(prefixes)}
 
 
 def last_writes(client: OpenSearch, index: str) -> dict[str, int]:

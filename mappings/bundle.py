@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -49,11 +51,15 @@ IMAGE_DIMENSION = 1280  # of the default image encoder, EfficientNet-Lite0
 
 @dataclass(frozen=True)
 class TextModel:
-    """An embedding model as the index sees it: its name at the embedder, content hash, and vector length."""
+    """An embedding model as the index sees it: its name at the embedder, content hash, and vector length.
+
+    `vectors` is float32, or int8 for whole numbers from -127 to 127, which are stored as bytes.
+    """
 
     name: str
     revision: str
     dimension: int
+    vectors: str = field(default="float32", compare=False)  # two kinds of vectors are two revisions
 
     @property
     def stamp(self) -> str:
@@ -74,18 +80,27 @@ def image_vector_field(dimension: int) -> str:
     return f"image_vector_{dimension}"
 
 
+def fused_vector_field(dimension: int) -> str:
+    return f"fused_vector_{dimension}"
+
+
 def placeholder(dimension: int) -> list[float]:
     """A unit vector for a leg that is switched off: a zero vector is refused under cosine."""
     return [0.0] * (dimension - 1) + [1.0]
 
 
 def index_body(
-    model: TextModel, image_dimension: int | None = IMAGE_DIMENSION, knn_engine: str = "lucene", shards: int = 1
+    model: TextModel,
+    image_dimension: int | None = IMAGE_DIMENSION,
+    knn_engine: str = "lucene",
+    shards: int = 1,
+    others: Mapping[str, TextModel] | None = None,
 ) -> dict[str, Any]:
-    """Settings and mappings of a product index for that model."""
-    vectors = {text_vector_field(model.dimension): model.dimension}
-    if image_dimension:
-        vectors[image_vector_field(image_dimension)] = image_dimension
+    """Settings and mappings of a product index for that model, and for `others` by their k-NN field."""
+    vectors = {text_vector_field(model.dimension): model}
+    if image_dimension and not any(name.startswith("image_vector_") for name in others or {}):
+        vectors[image_vector_field(image_dimension)] = TextModel("", "", image_dimension)
+    vectors |= others or {}
     return render_json(
         "index.json",
         shards=shards,
@@ -158,7 +173,34 @@ def leg_dimensions(source: str) -> list[int]:
     return [int(length) for length in re.findall(r'"knn": \{"text_vector_(\d+)"', source)]
 
 
-def connectors(model: TextModel, embedder_url: str, self_url: str, query_timeout_s: int) -> dict[str, dict[str, Any]]:
+@dataclass(frozen=True)
+class Credentials:
+    """What the cluster sends, kept encrypted by ML Commons: the embedder's key, and who it asks itself as."""
+
+    embedder_key: str | None = field(default=None, repr=False)
+    reader_username: str | None = None
+    reader_password: str | None = field(default=None, repr=False)
+
+    def of(self, role: str) -> tuple[str, str] | None:
+        """(authorization header, the secret that `${credential.secret}` in it stands for)."""
+        if role == "stored-vector":
+            if self.reader_username is None:
+                return None
+            login = f"{self.reader_username}:{self.reader_password or ''}"
+            return "Basic ${credential.secret}", base64.b64encode(login.encode()).decode()
+        return ("Bearer ${credential.secret}", self.embedder_key) if self.embedder_key else None
+
+
+NO_CREDENTIALS = Credentials()
+
+
+def connectors(
+    model: TextModel,
+    embedder_url: str,
+    self_url: str,
+    query_timeout_s: int,
+    credentials: Credentials = NO_CREDENTIALS,
+) -> dict[str, dict[str, Any]]:
     """Connector bodies by role: query, passage, stored-vector. Equal bodies have equal names."""
     roles = render_json(
         "connectors.json",
@@ -173,10 +215,10 @@ def connectors(model: TextModel, embedder_url: str, self_url: str, query_timeout
             pull=DISLIKED_PULL,
         ),
     )
-    return {role: connector(role, definition) for role, definition in roles.items()}
+    return {role: connector(role, definition, credentials.of(role)) for role, definition in roles.items()}
 
 
-def connector(role: str, definition: Mapping[str, Any]) -> dict[str, Any]:
+def connector(role: str, definition: Mapping[str, Any], secret: tuple[str, str] | None = None) -> dict[str, Any]:
     action = {
         "action_type": "predict",
         "method": "POST",
@@ -194,6 +236,24 @@ def connector(role: str, definition: Mapping[str, Any]) -> dict[str, Any]:
         "client_config": {"max_connection": 100, "connection_timeout": 1, "read_timeout": definition["read_timeout_s"]},
         "actions": [action],
     }
-    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:12]
     # ML Commons refuses a connector without a credential; an embedder without a key ignores this one
-    return {"name": f"{PREFIX}{role}-{digest}", **body, "credential": {"key": "none"}}
+    credential = {"key": "none"}
+    name = json.dumps(body, sort_keys=True)
+    if secret is not None:
+        header, value = secret
+        action["headers"]["authorization"] = header
+        credential = {"secret": value}
+        name = json.dumps(body, sort_keys=True) + fingerprint(value)
+    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+    return {"name": f"{PREFIX}{role}-{digest}", **body, "credential": credential}
+
+
+@cache
+def fingerprint(secret: str) -> str:
+    """So much of a slow hash that a changed secret makes another connector, and too little to try secrets against."""
+    return hashlib.scrypt(secret.encode(), salt=b"prodsim connector", n=2**14, r=8, p=1, dklen=2).hex()
+
+
+def without_credential(connector: Mapping[str, Any]) -> dict[str, Any]:
+    """A connector as it may be shown."""
+    return {name: value for name, value in connector.items() if name != "credential"}

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from prodsim.loaders.account import Account
 from prodsim.loaders.target import count_products
-from prodsim.mappings.bundle import index_body
 
 from . import indexes
 from .errors import CatalogError, EngineError
@@ -21,7 +20,7 @@ def new_index(shop: Shop, owner: str | None = None) -> str:
     """Makes the alias's next index, empty and not behind the alias, and returns its name."""
     name = indexes.next_index_name(shop.client, shop.settings.alias)
     prepare_index(shop.client, shop.settings, name, shop.model)
-    indexes.create_index(shop.client, name, index_body(shop.model), owner)
+    indexes.create_index(shop.client, name, shop.index_body(), owner)
     return name
 
 
@@ -31,7 +30,7 @@ def open_checked(shop: Shop, name: str, account: Account) -> None:
     Raises:
         EngineError: it does not hold what was sent. CatalogError: it holds nothing.
     """
-    indexes.open_index(shop.client, name, index_body(shop.model))
+    indexes.open_index(shop.client, name, shop.index_body())
     count = count_products(shop.client, name)
     sent = account.indexed + account.unchanged
     if count != sent:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from prodsim.embedder.request_id import current_run
+
 from .config import Settings
-from .errors import EngineBusy, EngineError, EngineUnreachable
+from .errors import ConfigError, EngineBusy, EngineError, EngineUnreachable
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
 
 
 BUSY = (429, 502, 503, 504)
+log = logging.getLogger("prodsim.engine")
 
 
 def connect(settings: Settings) -> OpenSearch:
@@ -24,17 +30,89 @@ def connect(settings: Settings) -> OpenSearch:
 
     options: dict[str, Any] = {}
     if settings.engine_username:
-        password = settings.engine_password.get_secret_value() if settings.engine_password else ""
-        options["http_auth"] = (settings.engine_username, password)
-    if settings.engine_ca_file:
-        options["ca_certs"] = str(settings.engine_ca_file)
+        options["http_auth"] = (settings.engine_username, settings.secret("engine_password") or "")
+    elif settings.engine_aws_region:
+        options["http_auth"] = aws_signer(settings.engine_aws_region, settings.engine_aws_service)
+    if settings.engine_url.startswith("https"):
+        options["ssl_context"] = tls_context(settings)
+    if log.isEnabledFor(logging.DEBUG):
+        options["connection_class"] = logged_connection()
     return OpenSearch(
         hosts=[settings.engine_url],
         timeout=settings.engine_timeout_s,
         max_retries=0,
         http_compress=False,
+        opaque_id=current_run(),
         **options,
     )
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext:
+    """TLS 1.2 and newer with the names checked, the engine's own authority and the client's certificate where they are.
+
+    Raises:
+        ConfigError: a file can't be read or is no certificate or key.
+    """
+    try:
+        context = ssl.create_default_context(cafile=settings.engine_ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"engine_ca_file {settings.engine_ca_file} can't be used: {reason_of(error)}") from None
+    certificate, key = settings.engine_client_certificate, settings.engine_client_key
+    if certificate is not None:
+        try:
+            context.load_cert_chain(certificate, key, password=refuse_passphrase)
+        except (OSError, ssl.SSLError, ValueError) as error:
+            files = f"engine_client_certificate {certificate} and engine_client_key {key}"
+            raise ConfigError(f"{files} can't be used: {reason_of(error)}") from None
+    return context
+
+
+def refuse_passphrase() -> str:
+    raise ValueError("the key is encrypted: give one that is not, in a file that only this user can read")
+
+
+def reason_of(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or first_line(error)
+
+
+def aws_signer(region: str, service: str) -> Any:
+    """Signs each call with the credentials that botocore finds: environment, web identity, container or instance role.
+
+    Raises:
+        ConfigError: botocore is not installed, or finds none.
+    """
+    try:
+        import botocore.session  # type: ignore[import-untyped]  # ships no types
+    except ImportError:
+        raise ConfigError("engine_aws_region needs botocore: pip install 'prodsim[aws]'") from None
+    from opensearchpy import Urllib3AWSV4SignerAuth
+
+    credentials = botocore.session.Session().get_credentials()
+    if credentials is None:
+        raise ConfigError("engine_aws_region is set, and there are no AWS credentials: give this process a role")
+    return Urllib3AWSV4SignerAuth(credentials, region, service)
+
+
+def logged_connection() -> Any:
+    """opensearch-py's connection, with a log line a call: method, path, status, seconds; never a body or a header."""
+    from opensearchpy import Urllib3HttpConnection
+
+    class LoggedConnection(Urllib3HttpConnection):
+        def perform_request(self, method: str, url: str, *arguments: Any, **options: Any) -> Any:
+            began = time.monotonic()
+            status: object = "no answer"
+            try:
+                answer = super().perform_request(method, url, *arguments, **options)
+                status = answer[0]
+                return answer
+            except Exception as error:
+                status = getattr(error, "status_code", status)
+                raise
+            finally:
+                details = {"method": method, "path": url, "status": status, "seconds": time.monotonic() - began}
+                log.debug("engine call", extra={"details": details})
+
+    return LoggedConnection
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from prodsim.embedder import local as local_embedder
-from prodsim.embedder.client import EmbedderClient
 from prodsim.embedder.settings import port_in, server_settings
 from prodsim.loaders.preparing.catalog import load_catalog
 from prodsim.loaders.request import Request
@@ -24,7 +23,7 @@ from .errors import EngineUnreachable, UsageError
 from .loads import Outcome, load
 from .query import ProductSearch, Result, as_result
 from .setup import setup
-from .shop import Shop, embedder_model
+from .shop import Shop, embedder_legs, embedder_model, open_client
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
@@ -79,7 +78,7 @@ def start_embedder(settings: Settings, say: Say) -> None:
         num_gpus=settings.embedder_num_gpus,
         port=port_in(settings.embedder_url),
     )
-    with EmbedderClient(settings.embedder_url) as embedder:
+    with open_client(settings) as embedder:
         if embedder.ready():
             return say(f"an embedder is ready at {settings.embedder_url}")
     started = local_embedder.start(settings.home, server)
@@ -90,9 +89,11 @@ def load_example(settings: Settings) -> Outcome:
     """The bundle into the engine and the example shop into the alias; what is there already stays."""
     with (
         as_file(files("prodsim.examples").joinpath("products.ndjson")) as path,
-        EmbedderClient(settings.embedder_url, timeout_s=settings.embedder_timeout_s) as embedder,
+        open_client(settings) as embedder,
     ):
-        shop = Shop(connect(settings), settings, embedder, embedder_model(embedder, settings))
+        shop = Shop(
+            connect(settings), settings, embedder, embedder_model(embedder, settings), embedder_legs(embedder, settings)
+        )
         setup(shop.client, settings, shop.model)
         request = Request([str(path)], load_catalog(None), settings.home / "demo.rejects.ndjson")
         return load(shop, request, lambda report: None, lambda line: None)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prodsim.embedder.client import EmbedderClient
-from prodsim.mappings.bundle import TextModel
+from prodsim.mappings.bundle import TextModel, text_vector_field
 
 from . import ml
 from .client import engine_errors
 from .cluster import Cluster, inspect_cluster
 from .config import Settings
-from .errors import NotFound, ProdsimError
+from .errors import EngineError, NotFound, ProdsimError
 from .indexes import ProductIndex, pipeline_name, serving_index
 from .status import ask_embedder, bundle_state, catalog_state
 
@@ -129,6 +129,8 @@ def check_query_path(client: OpenSearch, index: ProductIndex | None) -> Iterator
     """
     used = search_models(client, index.name) if index else None
     for model in ml.find(client, "models"):
+        if index and model.name.startswith("prodsim-stored-vector-") and (used is None or model.id in used):
+            yield try_similar(client, model, index)
         if not model.name.startswith("prodsim-query-") or (used is not None and model.id not in used):
             continue
         if model.state != "DEPLOYED":
@@ -155,6 +157,25 @@ def try_query(client: OpenSearch, model: ml.Found) -> Finding:
     data = answer["inference_results"][0]["output"][0]["dataAsMap"].get("data") or [{}]
     dimension = len(data[0].get("embedding", []))
     return Finding("query path", "ok", f"the engine reaches the embedder ({dimension}-d vectors)")
+
+
+def try_similar(client: OpenSearch, model: ml.Found, index: ProductIndex) -> Finding:
+    """Whether the cluster reaches itself, which similar-by-SKU needs; where not, what else there is."""
+    vector = text_vector_field(index.model.dimension)
+    parameters = {"input": "prodsim-doctor", "index": index.name, "vector": vector}
+    try:
+        with engine_errors("the engine asking itself for a stored vector"):
+            client.transport.perform_request(
+                "POST", f"/_plugins/_ml/models/{model.id}/_predict", body={"parameters": parameters}
+            )
+    except EngineError as error:
+        ways = (
+            "set reader_username and reader_password_file, and have each node's Java trust the cluster's certificate "
+            "authority; or callers pass params.vector and params.variant_group, as the Python client's similar(sku, "
+            "vector=…) does (docs/security.md)"
+        )
+        return Finding("similar", "warn", f"{error}; similar-by-SKU finds nothing so: {ways}")
+    return Finding("similar", "ok", "the engine reaches its own stored vectors")
 
 
 def recent_calls(client: OpenSearch, model: ml.Found) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from prodsim.mappings.bundle import PREFIX
+from prodsim.mappings.bundle import PREFIX, without_credential
 
 from . import ml
 from .changes import Change, compare, compare_lines
@@ -61,7 +61,7 @@ class Installer:
         if known:
             self.changes.append(Change("connector and model", name, "unchanged"))
             return known[0].id
-        self.changes.append(compare("connector and model", name, None, connector))
+        self.changes.append(compare("connector and model", name, None, without_credential(connector)))
         return NOT_YET if self.dry_run else ml.ensure_model(self.client, connector)
 
     def attach_pipelines(self, index: ProductIndex) -> None:

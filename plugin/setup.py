@@ -117,11 +117,17 @@ def install_pipelines(
 
 
 def remote_models(installer: Installer, settings: Settings, model: TextModel) -> dict[str, str]:
-    wanted = bundle.connectors(model, settings.embedder_url_for_engine, settings.self_url, settings.query_timeout_s)
+    wanted = bundle.connectors(
+        model, settings.embedder_url_for_engine, settings.self_url, settings.query_timeout_s, credentials_in(settings)
+    )
     ids = {role: installer.remote_model(connector) for role, connector in wanted.items()}
     if not installer.dry_run:
         ml.wait_found(installer.client, [connector["name"] for connector in wanted.values()])
     return ids
+
+
+def credentials_in(settings: Settings) -> bundle.Credentials:
+    return bundle.Credentials(settings.embedder_key, settings.reader_username, settings.secret("reader_password"))
 
 
 def remove_unused_models(client: OpenSearch, used: Collection[str]) -> None:

@@ -133,10 +133,10 @@ class _Shop:
     """A `Shop` whose indexes go away at the end."""
 
     def __init__(self, settings: Settings) -> None:
-        from prodsim.embedder.client import EmbedderClient
+        from prodsim.plugin.shop import open_client
 
         self.settings = settings
-        self.embedder = EmbedderClient(settings.embedder_url)
+        self.embedder = open_client(settings)
 
     def __enter__(self) -> Shop:
         from prodsim.plugin.client import connect

@@ -41,6 +41,14 @@ BackEnd = Annotated[
 ]
 KeysFile = Annotated[Path | None, typer.Option("--api-keys-file", metavar="FILE", help="API keys, one a line.")]
 Certificate = Annotated[Path | None, typer.Option("--tls-certificate", metavar="FILE", help="Answer HTTPS (PEM).")]
+ImageHosts = Annotated[
+    list[str] | None,
+    typer.Option("--image-host", metavar="HOST", help="Fetch images by URL from this host (*.name: all below)."),
+]
+ImageNetworks = Annotated[
+    list[str] | None,
+    typer.Option("--image-network", metavar="NETWORK", help="Private network that such a host may be in: 10.2.0.0/16."),
+]
 TlsKey = Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Key of the certificate (PEM).")]
 
 
@@ -59,6 +67,8 @@ def serve(
     api_keys_file: KeysFile = None,
     tls_certificate: Certificate = None,
     tls_key: TlsKey = None,
+    image_host: ImageHosts = None,
+    image_network: ImageNetworks = None,
 ) -> None:
     """Run the embedder until Ctrl-C or SIGTERM."""
     from prodsim.embedder.server import serve_until_stopped
@@ -66,8 +76,9 @@ def serve(
 
     settings = load_settings(embedder_model=model, embedder_replicas=replicas, embedder_num_gpus=num_gpus)
     single = {"model_id": model_id, "threads": threads, "max_batch_size": max_batch_size, "backend": backend}
+    images = {"image_hosts": image_host, "image_networks": image_network}
     files = {"api_keys_file": api_keys_file, "tls_certificate": tls_certificate, "tls_key": tls_key}
-    serve_until_stopped(server_settings(settings, models, single, host=host, port=port, **files), output.note)
+    serve_until_stopped(server_settings(settings, models, single, images, host=host, port=port, **files), output.note)
 
 
 @app.command()
@@ -85,6 +96,8 @@ def up(
     api_keys_file: KeysFile = None,
     tls_certificate: Certificate = None,
     tls_key: TlsKey = None,
+    image_host: ImageHosts = None,
+    image_network: ImageNetworks = None,
     as_json: Json = False,
 ) -> None:
     """Start the embedder in the background of this machine and wait until it is ready."""
@@ -93,8 +106,9 @@ def up(
 
     settings = load_settings(embedder_model=model, embedder_replicas=replicas, embedder_num_gpus=num_gpus)
     single = {"model_id": model_id, "threads": threads, "max_batch_size": max_batch_size, "backend": backend}
+    images = {"image_hosts": image_host, "image_networks": image_network}
     files = {"api_keys_file": api_keys_file, "tls_certificate": tls_certificate, "tls_key": tls_key}
-    wanted = server_settings(settings, models, single, host=host, port=port, **files)
+    wanted = server_settings(settings, models, single, images, host=host, port=port, **files)
     output.note(f"starting the embedder at {wanted.url}; its log is {local.log_file(settings.home)}")
     started = local.start(settings.home, wanted)
     running = started.running
@@ -125,7 +139,7 @@ def status(as_json: Json = False) -> None:
     from prodsim.plugin.config import load_settings
 
     settings = load_settings()
-    found = embedder_status(settings.home, settings.embedder_url)
+    found = embedder_status(settings.home, settings.embedder_url, settings.embedder_key, settings.embedder_ca_file)
     if as_json:
         output.result_json(found)
         return
@@ -140,6 +154,32 @@ def status(as_json: Json = False) -> None:
             f"process {found.pid} and {found.processes - 1} more, "
             f"{found.memory_bytes / 1e6:.0f} MB, up for {minutes:.0f} min"
         )
+
+
+@app.command()
+def embed(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to embed, as a query.")],
+    model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="One of several models.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Embed a text, to see that the embedder answers: its model, the vector's length, the time."""
+    from prodsim.plugin.config import load_settings
+
+    from .wiring import open_embedder
+
+    settings = load_settings()
+    with open_embedder(settings) as embedder:
+        embedder.require_ready()
+        served = embedder.model(model or settings.model)
+        began = time.monotonic()
+        vectors, _ = embedder.embed([text], "query", served.id)
+    seconds = time.monotonic() - began
+    if as_json:
+        output.result_json(
+            {"model": served.id, "dimension": served.dimension, "seconds": seconds, "vector": vectors[0]}
+        )
+    else:
+        output.result(f"{served.id}: {served.dimension} dimensions in {1000 * seconds:.0f} ms")
 
 
 @app.command()
@@ -178,6 +218,7 @@ def server_settings(
     settings: Settings,
     models: Path | None,
     single: dict[str, Any],
+    images: dict[str, list[str] | None],
     *,
     host: str,
     port: int | None,
@@ -187,12 +228,15 @@ def server_settings(
 
     address = {"host": host, "port": port or embedder.port_in(settings.embedder_url)}
     paths = {name: path and path.resolve() for name, path in files.items()}
+    fetching = {name: tuple(places) for name, places in images.items() if places}
     if models is not None:
         if given := sorted(name for name, value in single.items() if value is not None):
             raise UsageError(f"{', '.join(given)} can't be given beside --models: set it for each model in {models}")
         from prodsim.embedder.models_file import read_models
 
-        return embedder.server_settings(models=read_models(models), models_file=models.resolve(), **address, **paths)
+        return embedder.server_settings(
+            models=read_models(models), models_file=models.resolve(), **address, **paths, **fetching
+        )
     return embedder.server_settings(
         model=settings.embedder_model,
         replicas=settings.embedder_replicas,
@@ -200,4 +244,5 @@ def server_settings(
         **single,
         **address,
         **paths,
+        **fetching,
     )

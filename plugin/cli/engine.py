@@ -45,6 +45,10 @@ def up(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A line for its opensearch.yml; repeat for several."),
     ] = None,
+    secure: Annotated[
+        bool,
+        typer.Option("--secure", help="With the security plugin: TLS, and a user for each role. 44 MB more."),
+    ] = False,
     timeout_s: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=1, help="How long the start may take.")
     ] = 180.0,
@@ -54,20 +58,26 @@ def up(
     """Install OpenSearch if needed, start it, and wait until it answers. The first time downloads 440 MB.
 
     Its data are kept from one start to the next, for each version and port. It listens on 127.0.0.1 alone and has no
-    password: it is for developing, not for serving.
+    password unless --secure: it is for developing, not for serving.
     """
     from prodsim.plugin.config import load_settings
     from prodsim.plugin.engine import plan_start, start_engine
 
     settings = load_settings()
     if dry_run:
-        plan = plan_start(settings.home, version, port, heap, ephemeral, user, say=output.note)
+        plan = plan_start(settings.home, version, port, heap, ephemeral, user, say=output.note, secure=secure)
         output.result_json(asdict(plan)) if as_json else output.result(plan.describe())
         return
     lines = dict(as_setting(line) for line in setting or [])
-    engine = start_engine(settings.home, version, port, heap, ephemeral, user, timeout_s, None, output.note, lines)
+    engine = start_engine(
+        settings.home, version, port, heap, ephemeral, user, timeout_s, None, output.note, lines, secure
+    )
     output.result_json(engine.as_row()) if as_json else output.result(engine.describe())
-    if engine.url != settings.engine_url.rstrip("/"):
+    if engine.settings:
+        output.note("other commands reach it with these settings:")
+        for name, value in engine.settings.items():
+            output.note(f"  export PRODSIM_{name.upper()}={value}")
+    elif engine.url != settings.engine_url.rstrip("/"):
         output.note(f"other commands look at {settings.engine_url}: give them --engine-url {engine.url}")
 
 

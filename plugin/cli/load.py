@@ -103,6 +103,7 @@ def load(
     from prodsim.loaders.request import default_checkpoint_path
     from prodsim.plugin.config import load_settings
     from prodsim.plugin.loads import load as load_request
+    from prodsim.plugin.telemetry import watched
 
     from .wiring import open_shop
 
@@ -130,8 +131,8 @@ def load(
         return check_sources(request, sample, catalog is not None, json)
     if dry_run:
         return try_rows(request, json)
-    with open_shop(settings) as shop, progress() as (show, say):
-        outcome = load_request(shop, request, show, say)
+    with open_shop(settings) as shop, progress() as (show, say), watched(settings, "load", show) as counted:
+        outcome = load_request(shop, request, counted, say)
     show_outcome(outcome, settings.alias, json, CHANGED.get(mode, "indexed"))
 
 

@@ -119,6 +119,11 @@ def show_outcome(outcome: Outcome, alias: str, json: bool, changed: str = "index
             output.note(f"duplicate: {sku} in line {line}, replaced by line {kept_line}")
         if account.duplicates > len(outcome.duplicates):
             output.note(f"and {account.duplicates - len(outcome.duplicates)} more duplicates")
+        if account.pictureless:
+            output.note(
+                f"{account.pictureless} have no vector of their picture: "
+                "prodsim.image_problem or prodsim.fused_problem of each product says why"
+            )
         if account.newer:
             output.note(f"{account.newer} of the unchanged hold a version that a later load wrote")
     if outcome.rejects:

@@ -60,6 +60,7 @@ def reindex(
     from prodsim.plugin import catalogs
     from prodsim.plugin.client import connect
     from prodsim.plugin.config import load_settings
+    from prodsim.plugin.telemetry import watched
 
     from .wiring import open_shop
 
@@ -87,8 +88,8 @@ def reindex(
         if dry_run:
             plan = catalogs.plan_reindex(shop, keep)
             return output.result_json(plan) if json else output.result(describe_plan(plan, files))
-        with progress() as (show, say):
-            outcome = catalogs.reindex(shop, show, say, request, keep)
+        with progress() as (show, say), watched(settings, "reindex", show) as counted:
+            outcome = catalogs.reindex(shop, counted, say, request, keep)
     show_outcome(outcome, settings.alias, json)
 
 

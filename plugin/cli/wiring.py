@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_embedder(settings: Settings) -> Iterator[EmbedderClient]:
-    from prodsim.embedder.client import EmbedderClient
+    from prodsim.plugin.shop import open_client
 
-    with EmbedderClient(settings.embedder_url, timeout_s=settings.embedder_timeout_s) as embedder:
+    with open_client(settings) as embedder:
         yield embedder
 
 
@@ -30,9 +30,9 @@ def open_shop(settings: Settings) -> Iterator[Shop]:
         EngineUnreachable, EngineError, EmbedderUnreachable, EmbedderNotReady, EmbedderError: which of them does not.
     """
     from prodsim.plugin.cluster import inspect_cluster
-    from prodsim.plugin.shop import Shop, embedder_model
+    from prodsim.plugin.shop import Shop, embedder_legs, embedder_model
 
     client = connect(settings)
     inspect_cluster(client)
     with open_embedder(settings) as embedder:
-        yield Shop(client, settings, embedder, embedder_model(embedder, settings))
+        yield Shop(client, settings, embedder, embedder_model(embedder, settings), embedder_legs(embedder, settings))

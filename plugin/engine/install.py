@@ -22,14 +22,14 @@ UNFINISHED = ".installing-"
 UNPACKED_SHARE = 1.3  # measured: unpacked engines are 1.02 and 1.22 times their downloads
 
 
-def engine_folder(home: Path, version: str) -> Path:
-    return home / "engines" / version
+def engine_folder(home: Path, name: str) -> Path:
+    return home / "engines" / name
 
 
 def is_installed(home: Path, recipe: Recipe) -> bool:
     """Whether exactly this recipe is installed; a folder without its stamp is not one of ours."""
     try:
-        stamp = json.loads((engine_folder(home, recipe.version) / STAMP).read_text(encoding="utf-8"))
+        stamp = json.loads((engine_folder(home, recipe.name) / STAMP).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return isinstance(stamp, dict) and stamp.get("fingerprint") == recipe.fingerprint
@@ -50,7 +50,7 @@ def ensure_installed(
     Raises:
         LocalEngineError: a file can't be had or is not what it should be, or the disk refuses.
     """
-    target = engine_folder(home, recipe.version)
+    target = engine_folder(home, recipe.name)
     if is_installed(home, recipe):
         return target
     try:

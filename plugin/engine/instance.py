@@ -6,9 +6,11 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from prodsim.plugin.errors import UsageError
 
 from .account import Account
+from .ports import HOST
 from .recipe import Recipe
 
 DEFAULT_HEAP = "1g"
@@ -46,7 +49,12 @@ class Record(BaseModel):
     user: str
     java: str
     settings: dict[str, str] = Field(default_factory=dict)
+    secure: bool = False
     ready: bool = False
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.secure else 'http'}://{HOST}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -134,17 +142,28 @@ def write(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def configure(instance: Instance, recipe: Recipe, record: Record, account: Account) -> None:
-    """Makes the folders of the instance, owned by the engine's user, and writes its configuration anew."""
+def make_folders_of(instance: Instance) -> None:
     instance.folder.mkdir(exist_ok=True)
     instance.folder.chmod(0o755)
     shutil.rmtree(instance.tmp, ignore_errors=True)
     for folder in (instance.config, instance.data, instance.logs, instance.tmp):
         folder.mkdir(exist_ok=True)
+
+
+def configure(
+    instance: Instance,
+    recipe: Recipe,
+    record: Record,
+    account: Account,
+    further: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Makes the folders of the instance, owned by the engine's user, and writes its configuration anew."""
+    make_folders_of(instance)
     for unfinished in instance.config.glob("*.tmp"):  # a keystore that a start cut short left fails every later start
         unfinished.unlink()
     settings = {
         **recipe.settings,
+        **further,
         **record.settings,
         "node.name": "prodsim",
         "http.port": record.port,
@@ -163,7 +182,7 @@ def configure(instance: Instance, recipe: Recipe, record: Record, account: Accou
 
 def give_to(account: Account, folder: Path) -> None:
     """Makes the tree `account`'s, if it is not: another user may have run this instance before."""
-    if folder.stat().st_uid == account.uid:
+    if folder.stat().st_uid == account.uid and all(path.stat().st_uid == account.uid for path in folder.iterdir()):
         return
     for path, _, files in os.walk(folder):
         for place in (path, *(os.path.join(path, name) for name in files)):

@@ -15,12 +15,22 @@ from prodsim.plugin.errors import LocalEngineError, NotFound
 from . import logs, ports, process
 from .account import Account, account_for_engine, require_access
 from .install import ensure_installed, make_folders
-from .instance import DEFAULT_HEAP, Instance, Record, configure, heap_bytes, instance_for, instances_folder
+from .instance import (
+    DEFAULT_HEAP,
+    Instance,
+    Record,
+    configure,
+    heap_bytes,
+    instance_for,
+    instances_folder,
+    make_folders_of,
+)
 from .java_package import find_or_install_java
 from .locks import Say, locked, silent
 from .ready import wait_until_ready
 from .recipe import Recipe, recipe_for
 from .running import Engine, described, process_on, require_free, running_engine
+from .security import http_client, install_users, make_secure
 from .status import EngineStatus, health_of, list_engines
 
 DEFAULT_PORT = 9200
@@ -38,6 +48,7 @@ def start_engine(
     downloads: Path | None = None,
     say: Say = silent,
     settings: Mapping[str, str] | None = None,
+    secure: bool = False,
 ) -> Engine:
     """A running OpenSearch on 127.0.0.1:`port`, installed and started first where needed; returns once it is ready.
 
@@ -45,7 +56,7 @@ def start_engine(
     data are new and go away with `stop_engine`; otherwise they are those that this version on this port had before.
     `heap` is a size such as 512m (default: 1g, or that of the engine that runs). `timeout_s` bounds the start, not the
     installation. `say` gets what a person waiting wants to know. `settings` go into its opensearch.yml; an engine that
-    runs already keeps its own.
+    runs already keeps its own. With `secure` it has the security plugin: TLS, and a user for each of prodsim's roles.
 
     Raises:
         UsageError: an unknown version, heap or user.
@@ -53,13 +64,14 @@ def start_engine(
     """
     if sys.platform != "linux":
         raise LocalEngineError("engines are started on Linux only: elsewhere let engine_url name a running OpenSearch")
-    recipe = recipe_for(version)
+    recipe = recipe_for(version, secure)
     heap_bytes(heap or DEFAULT_HEAP)
     home = home.resolve()
-    wanted = instance_for(home, recipe.version, port, ephemeral)
+    wanted = instance_for(home, recipe.name, port, ephemeral)
     engine = running_engine(home, wanted, port, heap, user)
     if engine is not None:
-        wait_until_ready(engine.url, False, lambda: None, timeout_s)
+        with http_client(wanted, port, secure) as client:
+            wait_until_ready(client, False, lambda: None, timeout_s)
         return engine
     require_free(home, port)
     account = account_for_engine(user, say)
@@ -84,16 +96,19 @@ def start_engine(
             user=account.name,
             java=str(java.home),
             settings=dict(settings or {}),
+            secure=secure,
         )
         with stopped_on_failure(wanted):
             if ephemeral:
                 shutil.rmtree(wanted.folder, ignore_errors=True)
-            configure(wanted, recipe, record, account)
+            make_folders_of(wanted)
+            further = make_secure(wanted, software, java) if secure else {}
+            configure(wanted, recipe, record, account, further)
             log_offset_bytes = logs.size_bytes(wanted.log_file)
             say(f"starting OpenSearch {recipe.version} on port {port}, {record.heap} heap, as the user {account.name}")
             child = process.spawn(wanted, recipe, record, software, java, account)
             wait_until_up(wanted, recipe, port, timeout_s, log_offset_bytes, child)
-        if health_of(f"http://{ports.HOST}:{port}") == "red":
+        if health_of(wanted, record) == "red":
             say(f"its health is red: some of its data can't be read, see {wanted.log_file}")
         return described(wanted, was_running=False)
 
@@ -151,7 +166,10 @@ def wait_until_up(
             )
 
     try:
-        wait_until_ready(f"http://{ports.HOST}:{port}", recipe.has_ml_commons, still_starting, timeout_s)
+        with http_client(instance, port, recipe.secure) as client:
+            wait_until_ready(client, recipe.has_ml_commons, still_starting, timeout_s)
+            if recipe.secure:
+                install_users(instance, client)
     except LocalEngineError as error:
         if child is None or child.poll() is not None:
             raise

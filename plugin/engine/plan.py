@@ -57,12 +57,13 @@ def plan_start(
     user: str | None,
     downloads: Path | None = None,
     say: Say = silent,
+    secure: bool = False,
 ) -> StartPlan:
     """What `start_engine` would find and do. Raises what it would raise before it changes anything."""
-    recipe = recipe_for(version)
+    recipe = recipe_for(version, secure)
     heap_bytes(heap or DEFAULT_HEAP)
     home = home.resolve()
-    wanted = instance_for(home, recipe.version, port, ephemeral)
+    wanted = instance_for(home, recipe.name, port, ephemeral)
     running = running_engine(home, wanted, port, heap, user)
     if running is None:
         require_free(home, port)
@@ -78,7 +79,7 @@ def plan_start(
     return StartPlan(
         name=wanted.name,
         version=recipe.version,
-        url=f"http://{HOST}:{port}",
+        url=f"{'https' if secure else 'http'}://{HOST}:{port}",
         running=running is not None,
         installed=installed,
         download_bytes=0 if installed else sum(artifact.size_bytes for artifact in missing),

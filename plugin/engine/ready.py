@@ -16,8 +16,10 @@ SHARDS_FAILED = "search_phase_execution_exception"
 CONNECTORS = "/_plugins/_ml/connectors"
 
 
-def wait_until_ready(url: str, with_ml_commons: bool, still_starting: Callable[[], None], timeout_s: float) -> None:
-    """Returns once `url` searches and, where it has ML Commons, has stored an encrypted connector.
+def wait_until_ready(
+    client: httpx.Client, with_ml_commons: bool, still_starting: Callable[[], None], timeout_s: float
+) -> None:
+    """Returns once the engine searches and, where it has ML Commons, has stored an encrypted connector.
 
     For some seconds after a first start ML Commons answers 503 to those while it makes its key. What is created to
     find out is deleted again. `still_starting` is called between tries and raises when waiting has become pointless.
@@ -27,13 +29,13 @@ def wait_until_ready(url: str, with_ml_commons: bool, still_starting: Callable[[
     """
     give_up = time.monotonic() + timeout_s
     checks = [search_answers, *([connector_is_accepted] if with_ml_commons else [])]
-    with httpx.Client(base_url=url, timeout=10.0) as client:
-        for check in checks:
-            while (problem := attempt(check, client)) is not None:
-                still_starting()
-                if time.monotonic() > give_up:
-                    raise LocalEngineError(f"the engine at {url} was not ready after {timeout_s:g} s: {problem}")
-                time.sleep(POLL_S)
+    for check in checks:
+        while (problem := attempt(check, client)) is not None:
+            still_starting()
+            if time.monotonic() > give_up:
+                url = str(client.base_url).rstrip("/")
+                raise LocalEngineError(f"the engine at {url} was not ready after {timeout_s:g} s: {problem}")
+            time.sleep(POLL_S)
 
 
 def attempt(check: Callable[[httpx.Client], None], client: httpx.Client) -> str | None:

@@ -11,6 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from prodsim.plugin.errors import UsageError
 
 RECIPES_FILE = Path(__file__).with_name("engines.json")
+SECURITY_PLUGIN = "opensearch-security"
+# Connectors trust what the Java runtime trusts, and nothing else can be set for them in 2.19 (ml-commons issue 4371).
+SECURE_JVM_OPTIONS = (
+    "-Djavax.net.ssl.trustStore={config}/certificates/trusted.p12",
+    "-Djavax.net.ssl.trustStorePassword=changeit",
+    "-Djavax.net.ssl.trustStoreType=PKCS12",
+)
 
 
 class Part(BaseModel):
@@ -68,6 +75,12 @@ class Recipe(Part):
     jvm_options: tuple[str, ...]
     settings: dict[str, object]
     logging: dict[str, str]
+    secure: bool = False
+
+    @property
+    def name(self) -> str:
+        """What its software and its instances are called."""
+        return f"{self.version}-secure" if self.secure else self.version
 
     @property
     def artifacts(self) -> list[Artifact]:
@@ -94,6 +107,7 @@ class VersionEntry(Part):
     core: Artifact
     plugins: dict[str, Artifact]
     modules: dict[str, Module]
+    security: Artifact | None = None
 
 
 class RecipesFile(Part):
@@ -113,11 +127,11 @@ def known_versions() -> list[str]:
     return list(recipes_file().versions)
 
 
-def recipe_for(version: str | None = None) -> Recipe:
-    """The recipe of `version`, or of the default version.
+def recipe_for(version: str | None = None, secure: bool = False) -> Recipe:
+    """The recipe of `version`, or of the default version, with the security plugin if it is to be secure.
 
     Raises:
-        UsageError: there is none for that version.
+        UsageError: there is none for that version, or no security plugin.
     """
     file = recipes_file()
     version = version or file.default_version
@@ -125,14 +139,21 @@ def recipe_for(version: str | None = None) -> Recipe:
     if entry is None:
         choices = " or ".join(f"{name} ({known.summary})" for name, known in file.versions.items())
         raise UsageError(f"OpenSearch {version} can't be installed from here: use {choices}")
+    plugins, jvm_options = dict(entry.plugins), [*file.jvm_options, *entry.jvm_options]
+    if secure:
+        if entry.security is None:
+            raise UsageError(f"there is no security plugin for OpenSearch {version}: leave out --secure")
+        plugins[SECURITY_PLUGIN] = entry.security
+        jvm_options += SECURE_JVM_OPTIONS
     return Recipe(
         version=version,
         summary=entry.summary,
         java=entry.java,
         core=entry.core,
-        plugins=entry.plugins,
+        plugins=plugins,
         modules=entry.modules,
-        jvm_options=(*file.jvm_options, *entry.jvm_options),
+        jvm_options=tuple(jvm_options),
         settings={**file.settings, **entry.settings},
         logging=file.logging,
+        secure=secure,
     )

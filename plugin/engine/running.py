@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,12 @@ from prodsim.plugin.errors import LocalEngineError
 
 from . import logs, ports, process
 from .instance import Instance, heap_bytes, known_instances
+from .security import how_to_reach
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A running engine that answers. `name` is what `stop_engine` takes."""
+    """A running engine that answers. `name` is what `stop_engine` takes; `settings` are what a secure one needs."""
 
     name: str
     version: str
@@ -28,6 +29,7 @@ class Engine:
     data: Path
     log_file: Path
     was_running: bool
+    settings: dict[str, str] = field(default_factory=dict)
 
     def describe(self) -> str:
         state = "is up already" if self.was_running else "is up"
@@ -90,7 +92,7 @@ def described(instance: Instance, was_running: bool) -> Engine:
     return Engine(
         name=instance.name,
         version=record.version,
-        url=f"http://{ports.HOST}:{record.port}",
+        url=record.url,
         port=record.port,
         transport_port=record.transport_port,
         pid=pid,
@@ -100,4 +102,5 @@ def described(instance: Instance, was_running: bool) -> Engine:
         data=instance.data,
         log_file=instance.log_file,
         was_running=was_running,
+        settings=how_to_reach(instance, record.port) if record.secure else {},
     )

@@ -11,9 +11,10 @@ import httpx
 
 from prodsim.plugin.errors import UsageError
 
-from . import ports, process
+from . import process
 from .instance import Instance, Record, known_instances
 from .recipe import recipe_for
+from .security import http_client
 
 State = Literal["running", "starting", "stopped", "stale pid"]
 
@@ -58,8 +59,8 @@ def list_engines(home: Path, port: int | None = None) -> list[EngineStatus]:
 
 def describe(instance: Instance, record: Record) -> EngineStatus:
     pid = process.find_process(instance)
-    url = f"http://{ports.HOST}:{record.port}"
-    health = health_of(url) if pid is not None else None
+    url = record.url
+    health = health_of(instance, record) if pid is not None else None
     return EngineStatus(
         name=instance.name,
         version=record.version,
@@ -72,7 +73,7 @@ def describe(instance: Instance, record: Record) -> EngineStatus:
         ephemeral=record.ephemeral,
         user=record.user,
         data_size_bytes=folder_size_bytes(instance.data),
-        plugins=plugins_of(record.version),
+        plugins=plugins_of(record.version, record.secure),
         folder=str(instance.folder),
         log_file=str(instance.log_file),
     )
@@ -84,10 +85,11 @@ def state_of(instance: Instance, record: Record, pid: int | None) -> State:
     return "running" if record.ready else "starting"
 
 
-def health_of(url: str) -> str:
+def health_of(instance: Instance, record: Record) -> str:
     try:
-        return str(httpx.get(f"{url}/_cluster/health", timeout=5.0).raise_for_status().json()["status"])
-    except (httpx.HTTPError, ValueError, LookupError):
+        with http_client(instance, record.port, record.secure, timeout_s=5.0) as client:
+            return str(client.get("/_cluster/health").raise_for_status().json()["status"])
+    except (httpx.HTTPError, OSError, ValueError, LookupError):
         return "unreachable"
 
 
@@ -103,8 +105,8 @@ def folder_size_bytes(folder: Path) -> int | None:
     return None if any(isinstance(error, PermissionError) for error in unreadable) else total
 
 
-def plugins_of(version: str) -> list[str]:
+def plugins_of(version: str, secure: bool) -> list[str]:
     try:
-        return sorted(recipe_for(version).plugins)
+        return sorted(recipe_for(version, secure).plugins)
     except UsageError:  # an instance of a version that an older prodsim offered
         return []

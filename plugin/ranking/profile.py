@@ -97,7 +97,7 @@ class Profile(Section):
 
     @property
     def weighted_fields(self) -> list[str]:
-        """The fields as a multi_match query takes them: title^3. Without those of weight 0, heaviest first."""
+        """The fields as a multi_match query takes them, title^3, the heaviest first. Those of weight 0 are left out."""
         weighted = sorted(self.fields.items(), key=lambda field: (-field[1], field[0]))
         return [f"{name}^{weight:g}" for name, weight in weighted if weight > 0]
 

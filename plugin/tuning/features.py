@@ -111,7 +111,7 @@ def fetch(
     own = profile.weighted_fields
     words = []
     for weights in fields:
-        wanted = [f"{name}^{weight:g}" for name, weight in weights.items() if weight > 0]
+        wanted = profile.model_copy(update={"fields": dict(weights)}).weighted_fields
         asked = {
             query: (replaced(found.queries.get(WORDS), own, wanted), chosen[query]) for query, found in legs.items()
         }

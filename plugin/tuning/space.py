@@ -77,12 +77,12 @@ def space_of(profile: Profile, filled: Sequence[str], include: Sequence[str] = (
 
 def all_ranges(profile: Profile) -> dict[str, Range]:
     words = profile.words.weight or 1.0
-    most = min(10.0, 8 * words)
-    found = {"k": Range(1.0, 200.0, log=True)}
-    found |= {path: Range(0.0, most, off=0.0) for path in BONUSES}
-    found |= {f"legs.{leg}.weight": Range(0.0, most, off=0.0) for leg in LEGS}
-    found |= {"c": Range(0.0, 0.7)}
-    found |= {f"legs.{leg}.c": Range(0.0, 0.7) for leg in LEGS if getattr(profile.legs, leg).c is not None}
+    found = {"k": Range(3.0, 100.0, log=True)}
+    # what adds more than twice the most that words can add stands above all that lacks it: more changes nothing
+    found |= {path: Range(0.0, min(10.0, 2.5 * words), off=0.0) for path in BONUSES}
+    found |= {f"legs.{leg}.weight": Range(0.0, min(10.0, 5 * words), off=0.0) for leg in LEGS}
+    found |= {"c": Range(0.0, 0.6)}
+    found |= {f"legs.{leg}.c": Range(0.0, 0.6) for leg in LEGS if getattr(profile.legs, leg).c is not None}
     found |= {path: Range(0.0, high, off=0.0) for path, high in STRENGTHS.items()}
     return found | {STOCK: Range(0.0, 1.0, off=1.0)}
 

@@ -104,3 +104,19 @@ def test_every_file_of_the_bundle_is_used() -> None:
     data = [name for name in names if name.endswith((".json", ".mustache", ".painless"))]
     assert data
     assert [name for name in data if f'"{name}"' not in code] == []
+
+
+def test_a_key_of_the_embedder_is_in_the_credential_of_its_connectors_alone() -> None:
+    plain, one, other = (
+        bundle.connectors(MODEL, "http://e", "http://s", 2, key) for key in (None, "secret-one", "secret-two")
+    )
+    assert [one[role]["credential"]["key"] for role in ("query", "passage", "stored-vector")] == [
+        "secret-one",
+        "secret-one",
+        "none",
+    ]
+    assert one["stored-vector"] == plain["stored-vector"]
+    assert len({made["query"]["name"] for made in (plain, one, other)}) == 3
+    shown = str([{part: value for part, value in body.items() if part != "credential"} for body in one.values()])
+    assert "secret" not in shown
+    assert "Bearer ${credential.key}" in shown

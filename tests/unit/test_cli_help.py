@@ -36,17 +36,15 @@ HEAVY = {
     "torch",
     "yaml",
 }
-WITHOUT_JSON = {"demo", "embedder down", "embedder logs", "embedder serve", "engine logs"}
+# roles and counts are JSON as they are
+WITHOUT_JSON = {
+    *("demo", "embedder down", "embedder logs", "embedder serve", "engine logs"),
+    *("events counts", "roles show"),
+}
 WITH_DRY_RUN = {
-    "engine down",
-    "engine up",
-    "load",
-    "ranking apply",
-    "ranking rollback",
-    "ranking tune",
-    "reindex",
-    "setup",
-    "uninstall",
+    *("engine down", "engine up", "load", "reindex", "setup", "uninstall"),
+    *("ranking apply", "ranking rollback", "ranking tune"),
+    *("events forget-user", "roles apply"),
 }
 
 

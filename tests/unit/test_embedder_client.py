@@ -27,9 +27,9 @@ DROP: Answer = (0, {}, b"")
 
 def good(body: bytes) -> Answer:
     """What the real server would say; the vector's first number is the text's length."""
-    wanted = parse_embeddings_request(body, 3, 1_000_000)
-    vectors = np.array([[len(text), 0, 0, 1] for text in wanted.texts], dtype=np.float32)
-    weights = np.array([float(bool(text)) for text in wanted.texts], dtype=np.float32)
+    wanted = parse_embeddings_request(body, 3)
+    vectors = np.array([[len(text), 0, 0, 1] for text in wanted.inputs], dtype=np.float32)
+    weights = np.array([float(bool(text)) for text in wanted.inputs], dtype=np.float32)
     return 200, {}, render_embeddings("fake-4", Embedded(vectors, weights, 1), wanted.encoding_format)
 
 
