@@ -116,8 +116,8 @@ class ApiReplica:
 
     async def __del__(self) -> None:
         """Serve calls this when it stops a replica, after the requests that came through Serve's proxy."""
-        if self.listener is not None:
-            await self.listener.close(self.settings.drain_s)
+        if self.listener is not None and self.listening is not None:
+            await self.listener.close(self.settings.drain_s, self.listening)
 
     def check_health(self) -> None:
         if self.listening is not None and self.listening.done():

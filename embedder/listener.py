@@ -24,14 +24,11 @@ class Listener(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    async def close(self, drain_s: float) -> None:
+    async def close(self, drain_s: float, serving: asyncio.Task[None]) -> None:
         """Takes no new connection, and returns when what was under way is answered, or after `drain_s` seconds."""
         self.config.timeout_graceful_shutdown = max(1, int(drain_s))
         self.should_exit = True
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(drain_s):
-                while self.started:
-                    await asyncio.sleep(0.02)
+        await asyncio.wait({serving}, timeout=drain_s)
 
 
 def listen(application: Callable[..., Any], settings: ListenSettings) -> tuple[Listener, asyncio.Task[None]]:
