@@ -108,7 +108,8 @@ def test_every_file_of_the_bundle_is_used() -> None:
 
 def test_a_key_of_the_embedder_is_in_the_credential_of_its_connectors_alone() -> None:
     plain, one, other = (
-        bundle.connectors(MODEL, "http://e", "http://s", 2, key) for key in (None, "secret-one", "secret-two")
+        bundle.connectors(MODEL, "http://e", "http://s", 2, bundle.Credentials(key))
+        for key in (None, "secret-one", "secret-two")
     )
     assert [one[role]["credential"]["key"] for role in ("query", "passage", "stored-vector")] == [
         "secret-one",
