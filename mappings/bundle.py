@@ -182,13 +182,13 @@ class Credentials:
     reader_password: str | None = field(default=None, repr=False)
 
     def of(self, role: str) -> tuple[str, str] | None:
-        """(authorization header, the secret that `${credential.secret}` in it stands for)."""
+        """(authorization header, the secret that `${credential.key}` in it stands for)."""
         if role == "stored-vector":
             if self.reader_username is None:
                 return None
             login = f"{self.reader_username}:{self.reader_password or ''}"
-            return "Basic ${credential.secret}", base64.b64encode(login.encode()).decode()
-        return ("Bearer ${credential.secret}", self.embedder_key) if self.embedder_key else None
+            return "Basic ${credential.key}", base64.b64encode(login.encode()).decode()
+        return ("Bearer ${credential.key}", self.embedder_key) if self.embedder_key else None
 
 
 NO_CREDENTIALS = Credentials()
@@ -242,7 +242,7 @@ def connector(role: str, definition: Mapping[str, Any], secret: tuple[str, str] 
     if secret is not None:
         header, value = secret
         action["headers"]["authorization"] = header
-        credential = {"secret": value}
+        credential = {"key": value}
         name = json.dumps(body, sort_keys=True) + fingerprint(value)
     digest = hashlib.sha256(name.encode()).hexdigest()[:12]
     return {"name": f"{PREFIX}{role}-{digest}", **body, "credential": credential}
