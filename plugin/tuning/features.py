@@ -88,7 +88,7 @@ def fetch(
         EngineError: the template's parts are not the ones known here.
     """
     switched_on = profile.with_values(dict.fromkeys(BONUSES, 1.0))  # a part of weight 0 may be left out of a template
-    ring.embed(queries, index, similar=False)
+    ring.embed(queries, index)
     vectors = {query: ring.vectors[index.model.stamp, query] for query in queries}
     source = ring.profile_sources(switched_on)[SEARCH_TEMPLATE]
     legs = {query: rendered_legs(ring.client, source, query, vectors[query]) for query in queries}
