@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from prodsim.mappings.bundle import SEARCH_TEMPLATE, SIMILAR_TEMPLATE, text_vector_field
 from prodsim.plugin.errors import EngineError, NotFound, UsageError
 from prodsim.plugin.indexes import ProductIndex, product_indexes, serving_index
+from prodsim.plugin.products import read_products
+from prodsim.plugin.ranking.stored import pooled
 
 from .searching import Ask, Found, rankings
 
@@ -64,6 +66,7 @@ class Ring:
     fields: Sequence[str]
     profile_sources: Callable[[str | Profile], Mapping[str, str]]
     vectors: dict[tuple[str, str], list[float] | None] = field(default_factory=dict)
+    stored: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
     def contender(self, spec: str, similar: bool = False) -> Contender:
         """The contender that a word of the command line stands for; `similar`: its queries are SKUs.
@@ -94,8 +97,10 @@ class Ring:
 
         def ask(query: str, size: int) -> Ask:
             params: dict[str, Any] = {"size": size, "fields": ["sku"], "sku" if similar else "q": query}
-            if not through_engine:
-                vector = self.vector_of(query, index, similar)
+            if not through_engine and similar:
+                params |= self.stored_of(query, index)
+            elif not through_engine:
+                vector = self.vector_of(query, index)
                 params |= {"vector": vector} if vector else {}
             return Ask({**({"source": sources[template]} if sources else {"id": template}), "params": params})
 
@@ -113,7 +118,7 @@ class Ring:
             return {"multi_match": {"query": query, "type": of_kind, "fields": list(self.fields)}}
 
         def meaning(query: str) -> dict[str, Any]:
-            vector = self.vector_of(query, index, similar)
+            vector = self.vector_of(query, index)
             return {"knn": {field_name: {"vector": vector, "k": CANDIDATES}}} if vector else {"match_none": {}}
 
         def ask(query: str, size: int) -> Ask:
@@ -147,17 +152,13 @@ class Ring:
             raise NotFound(f"no index of {self.alias} has vectors of model {model}: there are {there}")
         return found[-1]
 
-    def vector_of(self, query: str, index: ProductIndex, similar: bool) -> list[float] | None:
-        """The vector of a query's text, or of the product that it names; None where it means nothing."""
-        key = (index.name if similar else index.model.stamp, query)
-        if key not in self.vectors:
-            self.embed([query], index, similar)
-        return self.vectors[key]
+    def vector_of(self, query: str, index: ProductIndex) -> list[float] | None:
+        """The vector of a query's text; None where it means nothing."""
+        if (index.model.stamp, query) not in self.vectors:
+            self.embed([query], index)
+        return self.vectors[index.model.stamp, query]
 
-    def embed(self, queries: Sequence[str], index: ProductIndex, similar: bool) -> None:
-        if similar:
-            self.read_vectors(queries, index)
-            return
+    def embed(self, queries: Sequence[str], index: ProductIndex) -> None:
         missing = [query for query in queries if (index.model.stamp, query) not in self.vectors]
         if missing:
             if self.embedder is None:
@@ -166,13 +167,17 @@ class Ring:
             for query, vector, weight in zip(missing, vectors.tolist(), weights.tolist(), strict=True):
                 self.vectors[index.model.stamp, query] = vector if weight > 0 else None
 
-    def read_vectors(self, skus: Sequence[str], index: ProductIndex) -> None:
-        name = text_vector_field(index.model.dimension)
-        missing = [sku for sku in skus if (index.name, sku) not in self.vectors]
-        if missing:
-            found = self.client.mget(index=index.name, body={"ids": missing}, params={"_source_includes": name})["docs"]
-            for document in found:
-                self.vectors[index.name, document["_id"]] = (document.get("_source") or {}).get(name)
+    def stored_of(self, sku: str, index: ProductIndex) -> dict[str, Any]:
+        """What the engine would look up of a product by itself: its vectors, group and price, as parameters."""
+        if (index.name, sku) not in self.stored:
+            self.read_stored([sku], index)
+        return self.stored[index.name, sku]
+
+    def read_stored(self, skus: Sequence[str], index: ProductIndex) -> None:
+        missing = [sku for sku in skus if (index.name, sku) not in self.stored]
+        found = read_products(self.client, index.name, missing, ["*"])
+        for sku in missing:
+            self.stored[index.name, sku] = pooled([found[sku]]) if sku in found else {}
 
     def rank(self, contender: Contender, queries: Sequence[str], size: int, similar: bool = False) -> Rankings:
         """The contender's hits for each query.
@@ -182,7 +187,7 @@ class Ring:
                 it seems.
         """
         if not contender.lexical and not contender.through_engine:
-            self.embed(queries, contender.index, similar)
+            self.read_stored(queries, contender.index) if similar else self.embed(queries, contender.index)
         asks = {query: contender.ask(query, size) for query in queries}
         found = rankings(self.client, contender.index.name, asks)
         if contender.through_engine and not similar:
@@ -194,7 +199,7 @@ class Ring:
         and does not say so."""
         if self.embedder is None:
             return
-        self.embed(list(asks), contender.index, similar=False)
+        self.embed(list(asks), contender.index)
         vectors = {query: self.vectors[contender.index.model.stamp, query] for query in asks}
         again = {
             query: Ask({**ask.body, "params": {**ask.body["params"], "vector": vectors[query], "size": 3}})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +88,7 @@ def fetch(
         EngineError: the template's parts are not the ones known here.
     """
     switched_on = profile.with_values(dict.fromkeys(BONUSES, 1.0))  # a part of weight 0 may be left out of a template
-    ring.embed(queries, index, similar=False)
+    ring.embed(queries, index)
     vectors = {query: ring.vectors[index.model.stamp, query] for query in queries}
     source = ring.profile_sources(switched_on)[SEARCH_TEMPLATE]
     legs = {query: rendered_legs(ring.client, source, query, vectors[query]) for query in queries}
@@ -135,11 +135,7 @@ def rendered_legs(client: OpenSearch, source: str, query: str, vector: Sequence[
     with engine_errors(f"rendering the template for '{query}'"):
         rendered = client.render_search_template(body={"source": source, "params": params})["template_output"]
     found = Legs()
-    scored_query = rendered["query"]["bool"]["must"][0]["function_score"]["query"]["script_score"]["query"]
-    for leg in scored_query["bool"]["should"]:
-        scored = leg.get("script_score")
-        if scored is None:
-            continue
+    for scored in innermost(rendered["query"]):
         part = PART.search(scored["script"]["source"])
         if part is None:
             raise EngineError("a leg of the template does not name its part: 'ranking tune' can't take it apart")
@@ -151,6 +147,19 @@ def rendered_legs(client: OpenSearch, source: str, query: str, vector: Sequence[
         if name not in found.queries or dimension_fits(scored["query"], vector):
             found.queries[name] = scored["query"]
     return found
+
+
+def innermost(value: Any) -> Iterator[dict[str, Any]]:
+    """The scripted queries that hold no other: what wraps them is the signals'."""
+    if isinstance(value, list):
+        for inner in value:
+            yield from innermost(inner)
+    elif isinstance(value, dict):
+        found = [leg for inner in value.values() for leg in innermost(inner)]
+        scored = value.get("script_score")
+        if not found and isinstance(scored, dict) and "query" in scored:
+            found = [scored]
+        yield from found
 
 
 def dimension_fits(query: Mapping[str, Any], vector: Sequence[float] | None) -> bool:

@@ -14,6 +14,7 @@ from PIL import Image
 from prodsim.plugin.cli.main import run
 from prodsim.plugin.errors import EngineError, ExitCode
 from prodsim.plugin.measuring.opening import open_ring
+from prodsim.plugin.query import ProductSearch
 from prodsim.plugin.ranking.files import load_profile
 from prodsim.plugin.tuning.features import fetch
 from prodsim.plugin.tuning.scoring import largest_difference, ranked, scores
@@ -111,13 +112,16 @@ def test_the_engine_falling_back_to_words_is_noticed_and_not_measured(
             ring.check_meaning(contender, asks, found)
 
 
-def test_similar_products_and_labelled_pairs_are_measured(admin: Admin, tmp_path: Path) -> None:
+def test_similar_products_and_labelled_pairs_are_measured(admin: Admin, example: Shop, tmp_path: Path) -> None:
     similar = tmp_path / "similar.csv"
-    rows = ["query,sku,grade", "TRNR-01-1,TRNR-02-1,1", "SUNS-01-1,SUNS-02-1,1"]
+    second = ProductSearch(example.client, "example").similar("SUNS-01-1").hits[1].sku
+    rows = ["query,sku,grade", f"SUNS-01-1,{second},1", "TRNR-01-1,SUNS-01-1,1"]
     similar.write_text("\n".join(rows), encoding="utf-8")
-    code, out, _ = admin("evaluate", similar, "--similar", "-m", "hit@10", "--json")
-    assert code == 0
-    assert json.loads(out)[0]["measures"]["hit@10"]["mean"] == 1
+    for mode in ("engine", "client"):
+        code, out, _ = admin("evaluate", similar, "--similar", "-m", "MRR@10", "--mode", mode, "--json")
+        assert code == 0
+        by_query = json.loads(out)[0]["by_query"]
+        assert {query: figures["MRR@10"] for query, figures in by_query.items()} == {"SUNS-01-1": 0.5, "TRNR-01-1": 0}
     pairs = tmp_path / "pairs.csv"
     rows = ["query,sku,grade", "TRNR-01-1,TRNR-01-2,1", "SUNS-01-1,SUNS-01-2,1", "TRNR-01-1,SUNS-01-1,0", "x,y,1"]
     pairs.write_text("\n".join(rows), encoding="utf-8")
@@ -134,7 +138,7 @@ def pictured(settings_for: Callable[..., Settings], alias: str, tmp_path: Path) 
     folder.mkdir()
     products = []
     for number, (title, colour) in enumerate(
-        [("Red desk lamp", "red"), ("Blue desk lamp", "blue"), ("Green floor lamp", "green"), ("Lamp <b>&", "gray")]
+        [("Red desk lamp", "red"), ("Blue desk lamp", "blue"), ("Green floor lamp", "green"), ('Lamp & "Co"', "gray")]
     ):
         if number < 3:
             Image.new("RGB", (300, 300), colour).save(folder / f"{number}.png")
@@ -172,7 +176,7 @@ def test_the_report_shows_the_pictures_of_both_sides_in_a_browser_with_nothing_f
         outside: performance.getEntriesByType("resource").filter(one => !one.name.startsWith("data:")).length,
         sections: document.querySelectorAll("section").length,
         sides: document.querySelector("section[data-query='lamp']").querySelectorAll("ol").length,
-        title: [...document.querySelectorAll(".name")].some(name => name.textContent === "Lamp <b>&"),
+        title: [...document.querySelectorAll(".name")].some(name => name.textContent === 'Lamp & "Co"'),
         count: document.getElementById("count").textContent,
         filtered: (() => { const box = document.getElementById("filter"); box.value = "red";
           box.dispatchEvent(new Event("input")); return document.getElementById("count").textContent; })(),
@@ -189,11 +193,11 @@ def test_the_report_shows_the_pictures_of_both_sides_in_a_browser_with_nothing_f
 
 def test_a_worse_ranking_fails_a_comparison_that_asks_for_it(admin: Admin) -> None:
     how = ("-j", JUDGMENTS, "-m", "nDCG@10", "--no-latency", "--fail-if-worse")
-    code, out, err = admin("compare", "installed", "bm25", *how)
+    code, out, err = admin("compare", "vectors", "bm25", *how)
     assert code == ExitCode.CHECK_FAILED
     assert "B is worse" in out
-    assert "bm25 is worse than installed beyond noise by nDCG@10" in err
-    assert admin("compare", "bm25", "installed", *how)[0] == 0
+    assert "bm25 is worse than vectors beyond noise by nDCG@10" in err
+    assert admin("compare", "bm25", "vectors", *how)[0] == 0
 
 
 def test_a_matrix_comes_as_table_csv_and_heat_map_and_a_map_shows_every_product(
