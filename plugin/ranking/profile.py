@@ -21,6 +21,15 @@ class Weighted(Section):
     weight: float = Field(ge=0, le=10)
 
 
+class Words(Weighted):
+    """`minimum_should_match`, in the engine's notation: of how many of a query's words a product needs some.
+
+    Hits by a stray word of several are what makes nonsense find something; meaning needs no word at all.
+    """
+
+    minimum_should_match: str = Field(default="2<75%", pattern=r"^[0-9<>% -]{1,40}$")
+
+
 class Leg(Weighted):
     """A vector leg: `weight * max(0, (cosine - c) / (1 - c))` over the nearest `candidates` of each shard.
 
@@ -77,7 +86,7 @@ class Profile(Section):
     name: str = Field(pattern=NAME)
     description: str = ""
     fields: dict[str, float] = Field(min_length=1)
-    words: Weighted
+    words: Words
     k: float = Field(gt=0)
     c: float = Field(ge=0, lt=1)
     all_words: Weighted

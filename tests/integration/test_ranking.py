@@ -226,7 +226,7 @@ def test_what_is_typed_so_far_finds_titles_and_a_misspelling_is_seen(example: Sh
     assert all("rain ja" in hit["_source"]["title"].lower() for hit in hits)
     body["params"]["q"] = "waterprof jaket"
     [entry] = example.client.search_template(index="example", body=body)["suggest"]["spelling"]
-    assert entry["options"][0]["text"] == "waterproof jacket"
+    assert entry["options"][0]["text"] in ("waterproof jacket", "waterproof jackets")
 
 
 def test_a_model_number_in_any_punctuation_finds_its_product_first(shop: Shop) -> None:

@@ -111,9 +111,10 @@ def test_a_key_of_the_embedder_is_in_the_credential_of_its_connectors_alone() ->
         bundle.connectors(MODEL, "http://e", "http://s", 2, Credentials(key))
         for key in (None, "secret-one", "secret-two")
     )
-    assert [one[role]["credential"].get("secret") for role in ("query", "passage")] == ["secret-one", "secret-one"]
+    keys = [one[role]["credential"]["key"] for role in ("query", "passage", "stored-vector")]
+    assert keys == ["secret-one", "secret-one", "none"]
     assert one["stored-vector"] == plain["stored-vector"]
     assert len({made["query"]["name"] for made in (plain, one, other)}) == 3
     shown = str([{part: value for part, value in body.items() if part != "credential"} for body in one.values()])
     assert "secret-" not in shown
-    assert "Bearer ${credential.secret}" in shown
+    assert "Bearer ${credential.key}" in shown
