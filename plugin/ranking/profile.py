@@ -27,7 +27,7 @@ class Words(Weighted):
     Hits by a stray word of several are what makes nonsense find something; meaning needs no word at all.
     """
 
-    minimum_should_match: str = Field(default="2<75%", pattern=r"^[0-9<>% -]{1,40}$")
+    minimum_should_match: str = Field(default="1<50% 2<75%", pattern=r"^[0-9<>% -]{1,40}$")
 
 
 class Leg(Weighted):

@@ -263,7 +263,10 @@ def test_tune_reports_the_gain_and_writes_a_profile_only_where_it_is_no_noise(
     assert set(found["means"]) >= {"bm25:cross_fields", "hybrid", "vectors", "default", "tuned, on held-out queries"}
     assert code == (ExitCode.CHECK_FAILED if found["refusal"] else ExitCode.DONE)
     assert Path("ranking/tuned.yaml").exists() is not bool(found["refusal"])
-    code, out, err = admin("ranking", "tune", JUDGMENTS, *few_trials, "--out", "ranking/tuned.yaml")
+    Path("ranking").mkdir(exist_ok=True)
+    Path("ranking/poor.yaml").write_text("legs: {text: {weight: 0.15}}\n", encoding="utf-8")
+    poor = ("--profile", "ranking/poor.yaml", "--out", "ranking/tuned.yaml")
+    code, out, err = admin("ranking", "tune", JUDGMENTS, *few_trials, *poor)
     assert code == 0, err
     assert "tuned against untuned, on held-out queries: +" in out
     tuned = load_profile("ranking/tuned.yaml")
