@@ -48,14 +48,14 @@ def serve_until_stopped(settings: ServerSettings, say: Callable[[str], None], ma
             with private_ray(prepared):
                 models = prepared.declared()
                 say(f"loading model {', '.join(models)}")
-                deploy(prepared)
-                wait_until_answering(prepared)
-                say(f"embedder ready at {prepared.url} after {time.monotonic() - started:.1f} s")
                 try:
+                    deploy(prepared)
+                    wait_until_answering(prepared)
+                    say(f"embedder ready at {prepared.url} after {time.monotonic() - started:.1f} s")
                     while True:
                         wait_for_reload()
                         prepared = reload(prepared, say)
-                except Stopped:
+                except Stopped:  # requests may be under way before the wait above has seen that it answers
                     drain()
                     raise
     except Stopped:
