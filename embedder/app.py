@@ -109,6 +109,7 @@ class ApiReplica:
                 for model_id in sorted(found.keys() - set(self.watchers)):
                     handle = serve.get_deployment_handle("encoder", found[model_id])
                     if found[model_id].startswith(FUSED_APPLICATION):
+                        self.models[model_id] = ServedModel(model_id, None)  # loading, until its parts are known
                         self.watchers[model_id] = asyncio.create_task(self.watch_fused(model_id, handle))
                     else:
                         self.add(model_id, handle)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,6 @@ import pytest
 from PIL import Image
 
 from prodsim.embedder import local
-from prodsim.embedder.client import EmbedderClient
 from prodsim.embedder.models_file import read_models
 from prodsim.embedder.settings import ServerSettings
 from prodsim.plugin.catalogs import reindex
@@ -50,11 +48,6 @@ def embedder_of_images(tmp_path_factory: pytest.TempPathFactory, slot: int) -> I
     (home / "models.yaml").write_text(MODELS)
     port = EMBEDDER_PORT + STEP * slot + 1
     started = local.start(home, ServerSettings(models=read_models(home / "models.yaml"), port=port))
-    with EmbedderClient(started.running.url) as client:
-        deadline = time.monotonic() + 60
-        while "whole" not in {model.id for model in client.models()}:  # a fused model is known once its parts are
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
     yield started.running.url
     local.stop(home)
 
