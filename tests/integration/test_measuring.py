@@ -254,15 +254,30 @@ def test_scores_computed_for_tuning_are_the_engines_own(example: Shop, settings_
     assert same >= 24
 
 
+# Words as plain BM25 finds them, and too little meaning.
+POOR = 'words: {minimum_should_match: "1"}\nlegs: {text: {weight: 0.15}}\n'
+
+
 def test_tune_reports_the_gain_and_writes_a_profile_only_where_it_is_no_noise(
     admin: Admin, few: Path, tmp_path: Path
 ) -> None:
     few_trials = ("--trials", "15", "--folds", "2", "--keep", "fields", "--mode", "client")
-    code, out, _ = admin("ranking", "tune", few, *few_trials, "--out", "ranking/tuned.yaml", "--json")
+    code, out, err = admin("ranking", "tune", few, *few_trials, "--out", "ranking/tuned.yaml", "--json")
     found = json.loads(out)
     assert set(found["means"]) >= {"bm25:cross_fields", "hybrid", "vectors", "default", "tuned, on held-out queries"}
     assert code == (ExitCode.CHECK_FAILED if found["refusal"] else ExitCode.DONE)
     assert Path("ranking/tuned.yaml").exists() is not bool(found["refusal"])
+    Path("ranking").mkdir(exist_ok=True)
+    Path("ranking/poor.yaml").write_text(POOR, encoding="utf-8")
+    poor = ("--profile", "ranking/poor.yaml", "--out", "ranking/tuned.yaml")
+    code, out, err = admin("ranking", "tune", JUDGMENTS, *few_trials, *poor)
+    assert code == 0, err
+    assert "tuned against untuned, on held-out queries: +" in out
+    tuned = load_profile("ranking/tuned.yaml")
+    assert tuned.numbers != load_profile("default").numbers
+    code, out, _ = admin("evaluate", JUDGMENTS, "-c", "ranking/tuned.yaml", "-c", "bm25", "-m", "nDCG@10", "--json")
+    figures = [one["measures"]["nDCG@10"]["mean"] for one in json.loads(out)]
+    assert figures[0] > figures[1]
 
 
 @pytest.mark.parametrize(
