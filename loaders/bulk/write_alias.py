@@ -17,10 +17,21 @@ if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
 SUFFIX = "-WRITE"
+FENCE_SUFFIX = "-MOVE-"
 
 
 def write_alias(index: str) -> str:
     return f"{index}{SUFFIX}"
+
+
+def fence_alias(index: str, fence: int) -> str:
+    """The name that the owner of a move with that fence number writes through (`prodsim.plugin.moving.lease`)."""
+    return f"{index}{FENCE_SUFFIX}{fence}"
+
+
+def is_write_alias(name: str, index: str) -> bool:
+    """Whether the alias of the index is one that only prodsim's own writes go through."""
+    return name == write_alias(index) or name.startswith(f"{index}{FENCE_SUFFIX}")
 
 
 class WriteAlias:
