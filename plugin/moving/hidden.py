@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 OPERATIONS = ".prodsim-operations"
 AUDIT = ".prodsim-audit"
-BODIES = {OPERATIONS: "operations.json", AUDIT: "audit.json"}
+MODELS = ".prodsim-models"
+BODIES = {OPERATIONS: "operations.json", AUDIT: "audit.json", MODELS: "candidates.json"}
 
 
 def make_hidden(client: OpenSearch, name: str) -> None:

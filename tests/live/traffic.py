@@ -44,8 +44,10 @@ class Traffic:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for thread in (*self.writers, *self.readers):
-            thread.ending.set()
+        for worker in self.writers:
+            worker.ending.set()
+        for reader in self.readers:
+            reader.ending.set()
         for thread in (*self.writers, *self.readers):
             thread.join(240)
             assert not thread.is_alive(), f"{thread.name} does not end"
