@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from prodsim.plugin.errors import EngineError
 
@@ -32,6 +32,20 @@ def fence_alias(index: str, fence: int) -> str:
 def is_write_alias(name: str, index: str) -> bool:
     """Whether the alias of the index is one that only prodsim's own writes go through."""
     return name == write_alias(index) or name.startswith(f"{index}{FENCE_SUFFIX}")
+
+
+class WrittenThrough(Protocol):
+    """A name that the bulk writer writes through: `put` before every request, `lost` where the engine has no such
+    name (it may raise, which ends the writer), `remove` at the end."""
+
+    @property
+    def name(self) -> str: ...
+
+    def put(self) -> None: ...
+
+    def lost(self) -> None: ...
+
+    def remove(self) -> None: ...
 
 
 class WriteAlias:
