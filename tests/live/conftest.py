@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from prodsim.embedder import local
 from prodsim.embedder.client import EmbedderClient
-from prodsim.embedder.settings import ModelSettings, ServerSettings
+from prodsim.embedder.models_file import read_models
+from prodsim.embedder.settings import ServerSettings
 from prodsim.plugin.client import connect
 from prodsim.plugin.config import Settings, load_settings
+from prodsim.plugin.errors import EmbedderError
 from tests.conftest import EMBEDDER_PORT, STEP
 from tests.live.checks import stored
 from tests.live.ledger import Ledger
@@ -23,16 +27,44 @@ if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
 OLD_MODEL, NEW_MODEL = "all-minilm-l6-v2", "universal"
-MODELS = {OLD_MODEL: ModelSettings(), NEW_MODEL: ModelSettings(model="universal-sentence-encoder")}
+MODELS: dict[str, dict[str, str]] = {OLD_MODEL: {}, NEW_MODEL: {"model": "universal-sentence-encoder"}}
+READY_S = 300.0
+
+
+@dataclass(frozen=True)
+class LiveEmbedder:
+    """The embedder of these tests; `serve` adds models by name, as a models file declares them."""
+
+    url: str
+    home: Path
+    file: Path
+
+    def serve(self, others: Mapping[str, Mapping[str, str]]) -> None:
+        self.file.write_text(yaml.safe_dump({"models": {**MODELS, **others}}), encoding="utf-8")
+        local.reload(self.home, READY_S)
 
 
 @pytest.fixture(scope="session")
-def two_models_url(home: Path, slot: int) -> Iterator[str]:
+def live_embedder(home: Path, slot: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveEmbedder]:
     """An embedder that serves MiniLM and the universal sentence encoder."""
-    settings = ServerSettings(port=EMBEDDER_PORT + STEP * slot + 1, models=MODELS)
-    started = local.start(home / "two-models", settings)
-    yield started.running.url
-    local.stop(home / "two-models")
+    file = tmp_path_factory.mktemp("embedder") / "models.yaml"
+    file.write_text(yaml.safe_dump({"models": MODELS}), encoding="utf-8")
+    port = EMBEDDER_PORT + STEP * slot + 1
+    settings = ServerSettings(port=port, models=read_models(file), models_file=file)
+    at = home / "two-models"
+    try:
+        started = local.start(at, settings, READY_S)
+    except EmbedderError as error:
+        if "Ray does not start" not in str(error):  # on a busy machine it gives up after 30 s
+            raise
+        started = local.start(at, settings, READY_S)
+    yield LiveEmbedder(started.running.url, at, file)
+    local.stop(at)
+
+
+@pytest.fixture(scope="session")
+def two_models_url(live_embedder: LiveEmbedder) -> str:
+    return live_embedder.url
 
 
 @pytest.fixture
