@@ -195,6 +195,12 @@ def delete_index(client: OpenSearch, name: str) -> None:
         raise EngineError(f"index {name} is behind alias {', '.join(sorted(aliases))}: it is not deleted")
     with engine_errors(f"deleting index {name}"):
         client.indices.delete(index=name)
+    delete_pipelines(client, name)
+
+
+def delete_pipelines(client: OpenSearch, name: str) -> None:
+    """Of an index that is gone."""
+    with engine_errors(f"deleting the pipelines of {name}"):
         client.ingest.delete_pipeline(id=pipeline_name(name), ignore=[404])
         client.transport.perform_request(
             "DELETE", f"/_search/pipeline/{pipeline_name(name)}", params={"ignore": (404,)}

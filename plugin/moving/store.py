@@ -43,7 +43,14 @@ def every(client: OpenSearch) -> list[Operation]:
     make_hidden(client, OPERATIONS)
     with engine_errors("reading the state of moves"):
         client.indices.refresh(index=OPERATIONS)
-        answer = client.search(index=OPERATIONS, body={"size": 1000, "sort": [{"alias": "asc"}]})
+        answer = client.search(
+            index=OPERATIONS,
+            body={
+                "size": 1000,
+                "query": {"terms": {"kind": ["reindex", "rollout"]}},
+                "sort": [{"alias": "asc"}],
+            },
+        )
     return [as_operation(hit["_source"]) for hit in answer["hits"]["hits"]]
 
 
