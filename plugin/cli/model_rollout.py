@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,11 +13,8 @@ from . import output
 from .options import Alias, DryRun, EmbedderUrl, EngineUrl, Json, Yes
 
 if TYPE_CHECKING:
-    from prodsim.plugin.config import Settings
-    from prodsim.plugin.moving.record import Operation
+    from prodsim.plugin.moving.record import Operation, Options
     from prodsim.plugin.shop import Shop
-
-LINE_EVERY_S = 5.0
 
 app = typer.Typer(help="A second index by another model, beside the one that serves.", no_args_is_help=True)
 
@@ -35,6 +31,9 @@ Force = Annotated[
 def start(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model of the embedder.", show_default=False)],
     max_docs_per_second: MaxDocs = 0,
+    adapt: Annotated[
+        bool, typer.Option("--adapt/--no-adapt", help="Slow down while the catalog's queries take longer than before.")
+    ] = True,
     judgments: Annotated[
         str | None, typer.Option("--judgments", "-j", metavar="FILE", help="Validate by this list too.")
     ] = None,
@@ -53,36 +52,31 @@ def start(
     from prodsim.plugin.moving.record import Options
     from prodsim.plugin.rollout import rolling
 
+    from .moving import shown
+    from .wiring import open_shop
+
     settings = load_settings(alias=alias, engine_url=engine_url, embedder_url=embedder_url, model=model)
-    with opened(settings) as shop:
+    options = Options(max_docs_per_s=max_docs_per_second, adapt=adapt, judgments=judgments, force=force)
+    with open_shop(settings) as shop:
         if dry_run:
-            return plan(shop, json)
-        options = Options(max_docs_per_s=max_docs_per_second, judgments=judgments, force=force)
-        found = rolling.start(shop, options, lines(), output.note)
+            return plan(shop, options, json)
+        with shown(settings, "rollout") as (show, say):
+            found = rolling.start(shop, options, show, say)
     told(found, json, f"next: prodsim-admin model canary --alias {settings.alias}")
 
 
-def plan(shop: Shop, json: bool) -> None:
-    from prodsim.loaders.target import count_products
-    from prodsim.plugin import indexes
+def plan(shop: Shop, options: Options, json: bool) -> None:
+    from prodsim.plugin.moving.planning import plan_move
     from prodsim.plugin.rollout import rolling
 
-    alias = shop.settings.alias
+    from .moving import describe_plan
+
     rolling.check_model(shop, dry_run=True)
-    serving = indexes.serving_index(shop.client, alias)
-    found = {
-        "alias": alias,
-        "index": indexes.next_index_name(shop.client, alias),
-        "serving": serving.name,
-        "products": count_products(shop.client, serving.name),
-        "model": shop.model.stamp,
-    }
+    found = plan_move(shop, options)
     if json:
-        return output.result_json(found)
-    output.result(
-        f"would build {found['index']} for {found['model']} and embed {found['products']} products of {serving.name}; "
-        f"{alias} stays on {serving.name}"
-    )
+        return output.result_json(found.as_dict())
+    for line in describe_plan(found):
+        output.result(line)
 
 
 @app.command()
@@ -93,30 +87,38 @@ def status(alias: Alias = None, engine_url: EngineUrl = None, json: Json = False
     from prodsim.plugin.rollout.candidates import get
     from prodsim.plugin.rollout.rolling import rollout_of
 
+    from .moving import show_operation
+
     settings = load_settings(alias=alias, engine_url=engine_url)
     client = connect(settings)
     found = rollout_of(client, settings.alias)
     verdict = get(client, f"canary:{found.id}")
     if json:
         return output.result_json({**asdict(found), "canary": verdict})
-    output.result(described(found))
-    if found.owner is not None and not found.ended:
-        output.result(f"owner: {found.owner}")
-    if found.error:
-        output.result(f"stopped: {found.error}")
+    show_operation(found, False)
     if verdict:
         output.result(f"canary: {'passed' if verdict['passed'] else 'failed'} at {verdict['at']}")
 
 
 @app.command()
 def resume(
-    alias: Alias = None, engine_url: EngineUrl = None, embedder_url: EmbedderUrl = None, json: Json = False
+    force: Force = None,
+    alias: Alias = None,
+    engine_url: EngineUrl = None,
+    embedder_url: EmbedderUrl = None,
+    json: Json = False,
 ) -> None:
-    """Go on with a rollout that was interrupted, whoever began it, from where it stopped."""
+    """Go on with a rollout that was interrupted, whoever began it; bring one that is ready up to date."""
+    from dataclasses import replace
+
     from prodsim.plugin.moving import machine
 
-    with rollout_shop(alias, engine_url, embedder_url) as shop:
-        found = machine.resume(shop, lines(), output.note)
+    from .moving import shown
+
+    with rollout_shop(alias, engine_url, embedder_url) as (shop, rollout):
+        options = replace(rollout.options, force=force) if force else None
+        with shown(shop.settings, "rollout") as (show, say):
+            found = machine.resume(shop, show, say, options)
     told(found, json)
 
 
@@ -156,7 +158,9 @@ def promote(
     from prodsim.plugin.rollout import rolling
     from prodsim.plugin.rollout.canary import require_passed
 
-    with rollout_shop(alias, engine_url, embedder_url) as shop:
+    from .moving import shown
+
+    with rollout_shop(alias, engine_url, embedder_url) as (shop, _):
         name = shop.settings.alias
         rollout = rolling.ready_rollout(shop.client, name)
         if dry_run:
@@ -164,7 +168,8 @@ def promote(
                 require_passed(shop.client, name, rollout.id)
             return output.result(f"would swap {name} from {rollout.source} to {rollout.target}")
         options = replace(rollout.options, force=force) if force else None
-        found = rolling.promote(shop, force, options, lines(), output.note)
+        with shown(shop.settings, "promote") as (show, say):
+            found = rolling.promote(shop, force, options, show, say)
     told(found, json, f"set 'model: {found.model.name}' in prodsim.yaml: loads embed by it from now on")
 
 
@@ -177,13 +182,14 @@ def rollback(
 ) -> None:
     """Go back to the index before the last rollout, with everything that was written since."""
     from prodsim.plugin.moving import machine
-    from prodsim.plugin.rollout import rolling
 
-    with rollout_shop(alias, engine_url, embedder_url) as shop:
-        rollout = rolling.rollout_of(shop.client, shop.settings.alias)
+    from .moving import shown
+
+    with rollout_shop(alias, engine_url, embedder_url) as (shop, rollout):
         if dry_run:
             return output.result(f"would swap {shop.settings.alias} from {rollout.target} back to {rollout.source}")
-        found = machine.rollback(shop, lines(), output.note)
+        with shown(shop.settings, "rollback") as (show, say):
+            found = machine.rollback(shop, show, say)
     told(found, json, f"set 'model: {found.source_model.name}' in prodsim.yaml: loads embed by it from now on")
 
 
@@ -210,54 +216,26 @@ def retire(
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Shop]:
-    from .wiring import open_shop
-
-    with open_shop(settings) as shop:
-        yield shop
-
-
-@contextmanager
-def rollout_shop(alias: str | None, engine_url: str | None, embedder_url: str | None) -> Iterator[Shop]:
-    """A shop with the model of the alias's rollout, whatever the settings name."""
+def rollout_shop(
+    alias: str | None, engine_url: str | None, embedder_url: str | None
+) -> Iterator[tuple[Shop, Operation]]:
+    """A shop with the model of the alias's rollout, whatever the settings name; and the rollout."""
     from prodsim.plugin.client import connect
     from prodsim.plugin.config import load_settings
     from prodsim.plugin.rollout.rolling import rollout_of
 
+    from .wiring import open_shop
+
     given: dict[str, Any] = {"alias": alias, "engine_url": engine_url, "embedder_url": embedder_url}
     settings = load_settings(**given)
     rollout = rollout_of(connect(settings), settings.alias)
-    with opened(load_settings(**given, model=rollout.model.name)) as shop:
-        yield shop
-
-
-def lines() -> Callable[[Operation], None]:
-    """A line on stderr for each phase, and every few seconds within one."""
-    last_phase = ""
-    said_at = 0.0
-
-    def show(operation: Operation) -> None:
-        nonlocal last_phase, said_at
-        if operation.phase == last_phase and time.monotonic() - said_at < LINE_EVERY_S:
-            return
-        last_phase, said_at = operation.phase, time.monotonic()
-        output.note(described(operation))
-
-    return show
-
-
-def described(operation: Operation) -> str:
-    tally, phase = operation.tally, operation.phase.replace("_", " ")
-    return (
-        f"{operation.alias}: {operation.source} -> {operation.target} ({operation.model.stamp}), {phase}: "
-        f"{tally.copied:,} of {tally.total:,} copied, {tally.embedded:,} embedded, {tally.removed:,} removed"
-    )
+    with open_shop(load_settings(**given | {"model": rollout.model.name})) as shop:
+        yield shop, rollout
 
 
 def told(operation: Operation, json: bool, hint: str = "") -> None:
-    if json:
-        output.result_json(asdict(operation))
-    else:
-        output.result(described(operation))
-        if hint:
-            output.note(hint)
+    from .moving import show_operation
+
+    show_operation(operation, json)
+    if hint and not json:
+        output.note(hint)

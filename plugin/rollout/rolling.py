@@ -18,7 +18,7 @@ from .probe import probe
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-    from prodsim.plugin.moving.machine import Say, Show
+    from prodsim.plugin.moving.surroundings import Say, Show
 
 
 def start(shop: Shop, options: Options, show: Show, say: Say) -> Operation:
