@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from prodsim.mappings.bundle import text_vector_field
 from prodsim.plugin.client import engine_errors
-from prodsim.plugin.errors import CheckFailed, NotFound
+from prodsim.plugin.errors import CheckFailed
 from prodsim.plugin.indexes import ProductIndex
 from prodsim.plugin.measuring.comparison import Comparison, compare
 from prodsim.plugin.measuring.searching import Ask, rankings
@@ -198,10 +198,10 @@ def record_verdict(client: OpenSearch, verdict: Verdict) -> None:
 
 
 def require_passed(client: OpenSearch, alias: str, operation: str) -> None:
-    """Raises CheckFailed where this rollout's last canary failed, NotFound where it had none."""
+    """Raises CheckFailed where this rollout's last canary failed, or where it had none."""
     verdict = get(client, f"canary:{operation}")
     if verdict is None:
-        raise NotFound(
+        raise CheckFailed(
             f"this rollout of {alias} had no canary: run 'prodsim-admin model canary', or give the reason why not "
             "with --force REASON"
         )

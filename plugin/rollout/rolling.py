@@ -71,7 +71,7 @@ def promote(shop: Shop, force: str | None, options: Options | None, show: Show, 
     """Swaps the alias to the candidate, after a canary that passed, or for the reason that is given.
 
     Raises:
-        NotFound: no rollout is ready, or it had no canary. CheckFailed: the canary or the last validation failed.
+        NotFound: no rollout is ready. CheckFailed: it had no canary, or the canary or the last validation failed.
     """
     alias, client = shop.settings.alias, shop.client
     rollout = ready_rollout(client, alias)

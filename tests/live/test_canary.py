@@ -89,7 +89,7 @@ def test_a_good_model_of_another_length_is_added_passes_its_canary_and_takes_a_s
     assert "512 numbers" in added
     assert "no rollout" in admin(settings, "model", "canary", "--queries", JUDGMENTS, code=ExitCode.NOT_FOUND)
     admin(settings, "model", "rollout", "start", NEW_MODEL)
-    assert "had no canary" in admin(settings, "model", "promote", code=ExitCode.NOT_FOUND)
+    assert "had no canary" in admin(settings, "model", "promote", code=ExitCode.CHECK_FAILED)
     log = tmp_path / "queries.txt"
     log.write_text("warm jacket\nlight for my bike\nfrying pan\n", encoding="utf-8")
     loose = ("--max-ndcg-loss", "0.5", "--max-slowdown", "20", "--min-overlap", "0.1", "--max-itself-loss", "0.5")
