@@ -48,11 +48,20 @@ class WrittenThrough(Protocol):
     def remove(self) -> None: ...
 
 
-class WriteAlias:
-    """The write alias of one index, from the first `put` to `remove`."""
+class CatalogMoved(EngineError):
+    """The alias that an index was written for points at another one by now."""
 
-    def __init__(self, client: OpenSearch, index: str) -> None:
+
+class WriteAlias:
+    """The write alias of one index, from the first `put` to `remove`.
+
+    With `behind`, the catalog's alias, the index is written to only as long as that points at it: a move takes the
+    write alias away in the call that swaps the catalog's.
+    """
+
+    def __init__(self, client: OpenSearch, index: str, behind: str | None = None) -> None:
         self.name = write_alias(index)
+        self.behind = behind
         self.is_there = False
         self._client = client
         self._index = index
@@ -64,6 +73,7 @@ class WriteAlias:
 
         Raises:
             EngineError: the index is gone, or is another one of that name by now.
+            CatalogMoved: the catalog's alias points at another index.
             TransportError: as opensearch-py does.
         """
         with self._lock:
@@ -73,7 +83,13 @@ class WriteAlias:
             if self._uuid not in (None, uuid):
                 raise EngineError(f"index {self._index} was deleted and made anew meanwhile: start the load over")
             self._client.indices.put_alias(index=self._index, name=self.name)
-            self._uuid, self.is_there = uuid, True
+            self._uuid = uuid
+            if self.behind is not None and self._index not in self._client.indices.get_alias(
+                name=self.behind, ignore=[404]
+            ):
+                self._client.indices.delete_alias(index=self._index, name=self.name, ignore=[404])
+                raise CatalogMoved(f"{self.behind} does not point at {self._index} any more: it was moved meanwhile")
+            self.is_there = True
 
     def lost(self) -> None:
         """Someone removed the alias: the next `put` makes it again."""

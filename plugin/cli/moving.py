@@ -30,7 +30,7 @@ def shown(settings: Settings, command: str) -> Iterator[tuple[Show, Say]]:
 
         def show(operation: Operation) -> None:
             nonlocal phase
-            if operation.phase != phase:
+            if operation.phase != phase and (operation.phase != "ready" or operation.resting):
                 phase = operation.phase
                 say(f"{operation.alias}: {phase.replace('_', ' ')}")
             counted(as_report(operation))
@@ -71,7 +71,7 @@ def describe(operation: Operation) -> Iterator[str]:
     if operation.error:
         yield f"  stopped: {operation.error}"
     if operation.phase == "done":
-        yield f"  {operation.source} is kept for 'prodsim-admin reindex --alias {operation.alias} --rollback'"
+        yield f"before: {operation.source}, kept for 'prodsim-admin reindex --alias {operation.alias} --rollback'"
 
 
 def describe_plan(plan: Plan) -> Iterator[str]:

@@ -157,6 +157,7 @@ def act(action: str, settings: Settings, options: Options, dry_run: bool, json: 
     from .moving import show_operation, shown
     from .wiring import open_shop
 
+    indexes.check_alias_name(settings.alias)
     client = connect(settings)
     operation = machine.status(client, settings.alias)
     if action == "--rollback" and not came_by_move(operation, indexes.indexes_behind(client, settings.alias)):

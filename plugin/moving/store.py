@@ -30,7 +30,6 @@ class Changed(Exception):
 
 def find(client: OpenSearch, alias: str) -> Stored | None:
     """The newest move of the alias, running or ended; None where there was none."""
-    make_hidden(client, OPERATIONS)
     with engine_errors(f"reading the state of {alias}"):
         found = client.get(index=OPERATIONS, id=alias, ignore=[404])
     if not found.get("found"):
@@ -40,8 +39,9 @@ def find(client: OpenSearch, alias: str) -> Stored | None:
 
 def every(client: OpenSearch) -> list[Operation]:
     """The newest move of each alias, by alias."""
-    make_hidden(client, OPERATIONS)
     with engine_errors("reading the state of moves"):
+        if not client.indices.exists(index=OPERATIONS):
+            return []
         client.indices.refresh(index=OPERATIONS)
         answer = client.search(
             index=OPERATIONS,
@@ -62,6 +62,8 @@ def put(client: OpenSearch, operation: Operation, before: Stored | None) -> Stor
     """
     from opensearchpy.exceptions import ConflictError
 
+    if before is None:
+        make_hidden(client, OPERATIONS)
     operation = replace(operation, updated_at=now())
     place = (
         {"op_type": "create"}

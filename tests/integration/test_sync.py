@@ -23,6 +23,7 @@ from prodsim.plugin.shop import Shop
 from tests.catalog_files import no_line
 from tests.conftest import open_shop
 from tests.filled_catalog import contents, fill, made_up
+from tests.steady_writer import as_lists
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -209,7 +210,3 @@ def test_late_writes_lose_to_newer_ones_and_revive_no_deleted_product(any_shop: 
         assert found["p9"]["title"] == "Back again"
         assert "p500" in found
         assert "p4" not in found
-
-
-def as_lists(product: dict[str, Any]) -> dict[str, Any]:
-    return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in product.items()}
