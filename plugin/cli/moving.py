@@ -55,6 +55,8 @@ def show_operation(operation: Operation, json: bool) -> None:
 
 
 def describe(operation: Operation) -> Iterator[str]:
+    from prodsim.plugin.moving.machine import command
+
     tally = operation.tally
     back = " back" if operation.goes_back else ""
     yield f"{operation.alias}: {operation.kind} {operation.source} -> {operation.target}{back}: {operation.phase}"
