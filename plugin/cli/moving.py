@@ -73,7 +73,7 @@ def describe(operation: Operation) -> Iterator[str]:
     if operation.error:
         yield f"  stopped: {operation.error}"
     if operation.phase == "done":
-        yield f"before: {operation.source}, kept for 'prodsim-admin reindex --alias {operation.alias} --rollback'"
+        yield f"before: {operation.source}, kept for '{command(operation, 'rollback')}'"
 
 
 def describe_plan(plan: Plan) -> Iterator[str]:

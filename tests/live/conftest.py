@@ -18,6 +18,8 @@ from prodsim.embedder.settings import ServerSettings
 from prodsim.plugin.client import connect
 from prodsim.plugin.config import Settings, load_settings
 from prodsim.plugin.errors import EmbedderError
+from prodsim.plugin.shop import Shop, as_text_model
+from tests.catalog_files import load_file
 from tests.conftest import EMBEDDER_PORT, STEP
 from tests.live.checks import stored
 from tests.live.ledger import Ledger
@@ -90,22 +92,23 @@ def load_shop(
     client: OpenSearch, embedder: EmbedderClient, live_settings: Settings, tmp_path: Path
 ) -> Callable[[int, int], Ledger]:
     """Loads a catalog of so many products by a seed, and opens the ledger of it."""
-    from prodsim.plugin.shop import Shop, as_text_model
-    from tests.catalog_files import load_file
+    return lambda size, seed: opened_ledger(client, live_settings, embedder, tmp_path, size, seed)
 
-    def load(size: int, seed: int) -> Ledger:
-        file = tmp_path / "shop.ndjson"
-        rows = ({"sku": sku, **document} for sku, document in catalog(size, seed).items())
-        file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        model = as_text_model(embedder.model(live_settings.model))
-        account = load_file(Shop(client, live_settings, embedder, model), file).account
-        assert account.indexed == size
-        ledger = Ledger()
-        for sku, document in stored(client, live_settings.alias).items():
-            ledger.holds(sku, {name: value for name, value in document.items() if name in FIELDS})
-        return ledger
 
-    return load
+def opened_ledger(
+    client: OpenSearch, settings: Settings, embedder: EmbedderClient, folder: Path, size: int, seed: int
+) -> Ledger:
+    """The ledger of a catalog that was loaded just now."""
+    file = folder / "shop.ndjson"
+    rows = ({"sku": sku, **document} for sku, document in catalog(size, seed).items())
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    model = as_text_model(embedder.model(settings.model))
+    account = load_file(Shop(client, settings, embedder, model), file).account
+    assert account.indexed == size
+    ledger = Ledger()
+    for sku, document in stored(client, settings.alias).items():
+        ledger.holds(sku, {name: value for name, value in document.items() if name in FIELDS})
+    return ledger
 
 
 FIELDS = {"sku", "title", "brand", "category", "price", "stock", "variant_group"}
