@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 LEASE_S = float(os.environ.get("PRODSIM_LEASE_S", "30"))
 RENEWALS = 3  # in the time of one lease
+PATIENCE_S = 600.0
+AGAIN_AFTER_S = 1.0
 ADOPTIONS = 5  # tries to get the fence alias, against others who want it
 
 
@@ -115,25 +117,36 @@ class Lease:
         if self._thread is not None:
             self._thread.join()
         with suppress(EngineError):
-            self.update(owner=None, expires_at=0.0)
+            self.update(patience_s=0.0, owner=None, expires_at=0.0)
 
-    def update(self, **changes: Any) -> Operation:
+    def update(self, patience_s: float = PATIENCE_S, **changes: Any) -> Operation:
         """Records changes of the operation (fields of `Operation`), and renews the lease.
 
         Raises:
-            LeaseLost: somebody took over.
+            LeaseLost: somebody took over. EngineUnreachable, EngineBusy: for longer than `patience_s`.
         """
+        deadline = time.monotonic() + patience_s
         with self._lock:
-            if self._lost is not None:
-                raise self._lost
-            renewed = {"expires_at": time.time() + LEASE_S, **changes}
-            operation = replace(self.operation, **renewed)
-            try:
-                self._stored = store.put(self.client, operation, self._stored)
-            except Changed:
-                self._recover(operation)
+            while True:
+                if self._lost is not None:
+                    raise self._lost
+                renewed = {"expires_at": time.time() + LEASE_S, **changes}
+                operation = replace(self.operation, **renewed)
+                try:
+                    self._put(operation)
+                    break
+                except (EngineUnreachable, EngineBusy):
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(AGAIN_AFTER_S)
             self._renewed_at = time.monotonic()
             return self.operation
+
+    def _put(self, operation: Operation) -> None:
+        try:
+            self._stored = store.put(self.client, operation, self._stored)
+        except Changed:
+            self._recover(operation)
 
     def check(self) -> None:
         """To be called before anything that the fence does not guard.
@@ -212,7 +225,7 @@ class Lease:
     def _renew(self) -> None:
         while not self._closing.wait(LEASE_S / RENEWALS):
             try:
-                self.update()
+                self.update(patience_s=0.0)
             except (EngineUnreachable, EngineBusy):
                 continue  # the engine is away: the next call tells, or the next renewal succeeds
             except EngineError:

@@ -142,7 +142,7 @@ def abort(client: OpenSearch, alias: str, say: Say) -> Operation:
         if operation.goes_back:
             lease.adopt(operation.source)  # a late write of an earlier owner is refused from here on
             lease.release(operation.source)
-            block_writes(client, operation.source)
+            switching.block_writes(client, operation.source)
             return lease.update(phase="done", error=None)
         if remove_index_of(client, operation):
             say(f"{operation.target} is removed; {alias} is on {operation.source} as before")
@@ -157,11 +157,6 @@ def remove_index_of(client: OpenSearch, operation: Operation) -> bool:
     if found and (about is None or about.owner != copying.owner_of(operation.id)):
         return False
     return remove_index(client, operation.alias, operation.target, operation.id)
-
-
-def block_writes(client: OpenSearch, index: str) -> None:
-    with engine_errors(f"closing {index} for writes"):
-        client.indices.put_settings(index=index, body={"index.blocks.write": True})
 
 
 def rollback(shop: Shop, show: Show, say: Say, options: Options | None = None) -> Operation:

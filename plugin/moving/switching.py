@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prodsim.loaders.bulk.write_alias import write_alias
-from prodsim.loaders.sync.changes import refresh, stands
+from prodsim.loaders.sync.changes import NOTHING_YET, refresh, stands
 from prodsim.loaders.sync.late import Late
 from prodsim.loaders.sync.stale import mend
 from prodsim.loaders.sync.sync import Sync
 from prodsim.plugin import indexes
 from prodsim.plugin.client import engine_errors
-from prodsim.plugin.errors import EngineError
+from prodsim.plugin.errors import EngineBusy, EngineError
 
 from . import audit
 from .copying import until_short
 from .surroundings import Move, Recorder
+
+if TYPE_CHECKING:
+    from opensearchpy import OpenSearch
 
 FORGETS_AFTER_S = 0.5  # the engine's clock for forgetting deletions ticks every 200 ms
 REMEMBER_DELETIONS = "1h"
@@ -88,9 +91,8 @@ def drain(move: Move) -> None:
         late = Late(route, getattr(operation, checkpoints), at_swap, recorder)
         late.round()
         until_quiet(move, late, source)
-        with engine_errors(f"closing {source} for writes"):
-            move.client.indices.put_settings(index=source, body={"index.blocks.write": True})
-        late.round()
+        block_writes(move.client, source)
+        to_the_end(move, late, source)
         late.remove_gone()
         recorder.record()
     with move.route(target, target) as route:  # a write that was under way has the old index's pipeline behind it
@@ -101,6 +103,25 @@ def drain(move: Move) -> None:
         move.client.indices.put_settings(index=target, body={"index.gc_deletes": None})
         refresh(move.client, target)
     move.lease.release(target)
+
+
+def block_writes(client: OpenSearch, index: str) -> None:
+    """Returns when what was under way is through; later writes are refused."""
+    with engine_errors(f"closing {index} for writes"):
+        client.indices.add_block(index=index, block="write")
+
+
+def to_the_end(move: Move, late: Late, source: str) -> None:
+    """Rounds until all that the old index holds is carried over: its last writes may not be on its disk yet."""
+    deadline = time.monotonic() + LONGEST_DRAIN_S
+    while True:
+        late.round()
+        now = move.waiting.outlast(lambda: stands(move.client, source))
+        if all(late.checkpoints.get(shard, NOTHING_YET) >= stand.highest for shard, stand in now.items()):
+            return
+        if time.monotonic() > deadline:
+            raise EngineBusy(f"the last writes to {source} do not get to its disks: go on with --resume")
+        move.pause(LOOK_EVERY_S)
 
 
 def until_quiet(move: Move, late: Late, source: str) -> None:

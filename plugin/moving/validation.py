@@ -43,7 +43,7 @@ def validate(move: Move) -> None:
     open_for_searches(move)
     checks = [
         attempted(move, counts),
-        attempted(move, contents),
+        contents(move),
         neighbours(move),
         *judged(move),
     ]
@@ -96,23 +96,30 @@ def counts(move: Move) -> Check:
 
 
 def contents(move: Move) -> Check:
-    """A sample of the source's products: the same but for vectors, and these of the target's model and their text."""
+    """A sample of the source's products: the same but for vectors, and these of the target's model and their text.
+
+    Those that are not are looked at again after another round: somebody may have written them meanwhile.
+    """
     source, target = move.operation.source, move.target(move.operation.target)
     skus = sampled(move, source, SAMPLE)
-    ours, theirs = (looked_up(move, name, skus) for name in (source, target.index))
-    differ, wrong = [], []
-    for sku in skus:
-        if sku not in ours:  # deleted since it was sampled
-            continue
-        stored = theirs.get(sku)
-        if stored is None or not same_product(ours[sku], stored):
-            differ.append(sku)
-            continue
-        if not has_right_vector(stored, ours[sku], target):
-            wrong.append(sku)
+    differ, wrong = compared(move, skus, source, target)
+    for _ in range(ATTEMPTS - 1):
+        if not differ and not wrong:
+            break
+        follow(move, "checkpoints")
+        differ, wrong = compared(move, [*differ, *wrong], source, target)
     found = f"of {len(skus)} sampled products {len(differ)} differ and {len(wrong)} have another vector"
     examples = f" (such as {', '.join([*differ, *wrong][:3])})" if differ or wrong else ""
     return Check("contents", not differ and not wrong, found + examples)
+
+
+def compared(move: Move, skus: list[str], source: str, target: Target) -> tuple[list[str], list[str]]:
+    """Which of them differ in the target, and which of the others have not the vector that they should have."""
+    ours, theirs = (looked_up(move, name, skus) for name in (source, target.index))
+    there = [sku for sku in skus if sku in ours]  # others were deleted since
+    differ = [sku for sku in there if sku not in theirs or not same_product(ours[sku], theirs[sku])]
+    wrong = [sku for sku in there if sku not in differ and not has_right_vector(theirs[sku], ours[sku], target)]
+    return differ, wrong
 
 
 def has_right_vector(stored: Document, was: Document, target: Target) -> bool:

@@ -86,11 +86,11 @@ def stopped_at(shop: Shop, phase: str, kind: str = "reindex") -> Operation:
 
 
 def test_a_reindex_with_the_same_model_copies_all_and_asks_the_embedder_for_nothing(shop: Shop) -> None:
-    fill(shop, 800)
+    fill(shop, 250)
     before = contents(shop)
     counting = NoEmbedder(shop.embedder)
     operation = reindex(replace(shop, embedder=counting))  # type: ignore[arg-type]
-    assert (operation.phase, operation.tally.copied, operation.tally.embedded) == ("done", 800, 0)
+    assert (operation.phase, operation.tally.copied, operation.tally.embedded) == ("done", 250, 0)
     assert counting.texts == 1  # preflight asks whether it is ready
     assert behind(shop) == [operation.target]
     assert contents(shop) == before
@@ -104,7 +104,7 @@ def test_a_reindex_with_the_same_model_copies_all_and_asks_the_embedder_for_noth
 
 
 def test_writes_during_a_reindex_and_a_rollback_are_all_there(shop: Shop) -> None:
-    source = fill(shop, 1500)
+    source = fill(shop, 200)
     with SteadyWriter(shop) as writer:
         wait_until(lambda: writer.writes > 20)
         assert reindex(shop).phase == "done"
@@ -114,7 +114,7 @@ def test_writes_during_a_reindex_and_a_rollback_are_all_there(shop: Shop) -> Non
         assert behind(shop) == [source]
         seen = writer.writes
         wait_until(lambda: writer.writes > seen + 20)
-        writer.check(1500)
+        writer.check(200)
 
 
 def test_the_old_index_takes_no_writes_after_the_move_and_is_removed_by_retire(shop: Shop) -> None:
@@ -130,7 +130,7 @@ def test_the_old_index_takes_no_writes_after_the_move_and_is_removed_by_retire(s
 
 @pytest.mark.parametrize("phase", ["create", "backfill", "catch_up", "validate", "warm_up", "swap", "drain"])
 def test_a_move_that_stopped_goes_on_from_any_phase(shop: Shop, phase: str) -> None:
-    fill(shop, 120)
+    fill(shop, 40)
     before = contents(shop)
     stopped_at(shop, phase)
     with pytest.raises(UsageError, match="--resume"):
@@ -141,7 +141,7 @@ def test_a_move_that_stopped_goes_on_from_any_phase(shop: Shop, phase: str) -> N
 
 @pytest.mark.parametrize("phase", ["create", "backfill", "validate", "swap"])
 def test_a_move_that_is_given_up_leaves_the_alias_as_it_was_and_nothing_behind(shop: Shop, phase: str) -> None:
-    source = fill(shop, 120)
+    source = fill(shop, 40)
     stopped = stopped_at(shop, phase)
     assert machine.abort(shop.client, shop.settings.alias, no_line).phase == "aborted"
     assert behind(shop) == [source]
@@ -219,7 +219,7 @@ def test_no_index_behind_an_alias_and_none_of_others_is_removed(shop: Shop) -> N
 
 
 def test_of_two_moves_at_once_one_works_and_the_other_says_who_holds_the_lease(shop: Shop) -> None:
-    fill(shop, 300)
+    fill(shop, 100)
     outcomes: list[Any] = []
 
     def move() -> None:
@@ -273,13 +273,13 @@ def test_a_lease_that_ran_out_is_taken_over_and_its_owner_can_write_no_more(
 def test_a_stopped_process_that_wakes_after_its_lease_ran_out_changes_nothing(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    fill(shop, 4000)
+    fill(shop, 1500)
     before = contents(shop)
     monkeypatch.setattr(lease, "LEASE_S", 2.0)
     names = ("alias", "home", "engine_url", "embedder_url")
     environment = {f"PRODSIM_{name.upper()}": str(getattr(shop.settings, name)) for name in names}
     process = subprocess.Popen(
-        [str(Path(sys.executable).with_name("prodsim-admin")), "reindex", "--max-docs-per-second", "400"],
+        [str(Path(sys.executable).with_name("prodsim-admin")), "reindex", "--max-docs-per-second", "100"],
         env={**os.environ, **environment, "PRODSIM_LEASE_S": "2"},
         cwd=tmp_path,
         stdout=subprocess.PIPE,

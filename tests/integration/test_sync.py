@@ -73,7 +73,7 @@ PAST_PIPELINE = {"params": {"pipeline": "_none"}}
 
 
 def test_everything_is_copied_with_its_vectors_and_none_is_embedded(any_shop: Shop) -> None:
-    with synced(any_shop, 700) as (target, sync):
+    with synced(any_shop, 250) as (target, sync):
         assert same(any_shop, target)
         again = sync.round()
         assert (again.copied, again.embedded) == (0, 0)
@@ -113,7 +113,7 @@ def test_a_product_made_anew_after_the_engine_forgot_its_deletion_is_carried_ove
 
 
 def test_products_written_while_pages_are_read_are_caught(any_shop: Shop) -> None:
-    with synced(any_shop, 1500) as (target, sync):
+    with synced(any_shop, 450) as (target, sync):
         alias = any_shop.settings.alias
         for number in range(0, 90, 3):
             any_shop.client.update(index=alias, id=f"p{number}", body={"doc": {"stock": 1}})
@@ -122,7 +122,7 @@ def test_products_written_while_pages_are_read_are_caught(any_shop: Shop) -> Non
         any_shop.client.indices.refresh(index=alias)
         for page in changed_since(sync.route.asking, sync.route.source, {}, upto):
             if not seen:
-                any_shop.client.update(index=alias, id="p1499", body={"doc": {"stock": 2}}, refresh=True)
+                any_shop.client.update(index=alias, id="p449", body={"doc": {"stock": 2}}, refresh=True)
             seen += [one.sku for one in page.documents]
         assert len(seen) == len(set(seen))
         sync.round()
