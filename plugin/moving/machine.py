@@ -59,7 +59,7 @@ def start(shop: Shop, kind: Kind, options: Options, show: Show, say: Say) -> Ope
         if before is not None and not before.ended:
             raise UsageError(
                 f"the move of {alias} to {before.target} stopped in phase {before.phase}: go on with "
-                f"'{command(before)} --resume', or give it up with --abort"
+                f"'{command(before, 'resume')}', or give it up with '{command(before, 'abort')}'"
             )
         return Operation(
             alias=alias,
@@ -84,7 +84,7 @@ def start(shop: Shop, kind: Kind, options: Options, show: Show, say: Say) -> Ope
 def resume(shop: Shop, show: Show, say: Say, options: Options | None = None) -> Operation:
     """Goes on with the alias's unfinished move, whoever began it, from the phase that it stopped in.
 
-    A rollout that is `ready` stays so. `options` replace the recorded ones.
+    A rollout that is `ready` is brought up to date and rests again. `options` replace the recorded ones.
 
     Raises:
         NotFound: nothing is unfinished. LeaseHeld: its owner is alive.
@@ -92,7 +92,8 @@ def resume(shop: Shop, show: Show, say: Say, options: Options | None = None) -> 
 
     def plan(before: Operation | None) -> Operation:
         operation = unfinished(before, shop.settings.alias)
-        return replace(operation, error=None, options=options or operation.options)
+        phase: Phase = "catch_up" if operation.phase == "ready" else operation.phase
+        return replace(operation, phase=phase, error=None, options=options or operation.options)
 
     with take(shop.client, shop.settings.alias, plan, wait_s=LEASE_S) as lease:
         audit.note(shop.client, lease.operation.alias, "resume", lease.operation.id, phase=lease.operation.phase)
@@ -130,8 +131,8 @@ def abort(client: OpenSearch, alias: str, say: Say) -> Operation:
         behind = indexes.indexes_behind(client, alias)
         if operation.copies_to in behind or operation.phase not in (*ABORTABLE, "back_copy", "back_swap"):
             raise UsageError(
-                f"{alias} is on {operation.copies_to} already: finish with '{command(operation)} --resume', "
-                "and go back with --rollback"
+                f"{alias} is on {operation.copies_to} already: finish with '{command(operation, 'resume')}', "
+                f"and go back with '{command(operation, 'rollback')}'"
             )
         return replace(operation, phase="back_copy" if operation.goes_back else "abort", error=None)
 
@@ -261,5 +262,9 @@ def still_ended(before: Operation | None, alias: str) -> Operation:
     return before
 
 
-def command(operation: Operation) -> str:
-    return f"prodsim-admin {'model rollout' if operation.kind == 'rollout' else 'reindex'} --alias {operation.alias}"
+def command(operation: Operation, action: str) -> str:
+    """The command for resume, abort or rollback of this move."""
+    if operation.kind == "reindex":
+        return f"prodsim-admin reindex --alias {operation.alias} --{action}"
+    group = "model" if action == "rollback" else "model rollout"
+    return f"prodsim-admin {group} {action} --alias {operation.alias}"
