@@ -61,5 +61,5 @@ def as_line(document: Mapping[str, Any]) -> bytes:
     """A document as one line of JSON, vectors as numpy arrays included."""
     try:
         return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
-    except TypeError:  # half a surrogate pair, or an integer of more than 64 bits
+    except TypeError:  # half a surrogate pair
         return json.dumps(document, default=lambda array: array.tolist()).encode()

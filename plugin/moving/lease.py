@@ -185,8 +185,7 @@ class Lease:
 
     def release(self, index: str) -> None:
         """Takes the alias of `adopt` away again."""
-        actions = [{"remove": {"index": index, "alias": f"{index}{FENCE_SUFFIX}*", "must_exist": False}}]
-        self.change_aliases(actions)
+        self.change_aliases([{"remove": {"index": index, "alias": self.fenced_name(index), "must_exist": False}}])
 
     def fenced_name(self, index: str) -> str:
         return fence_alias(index, self.operation.fence)
