@@ -10,13 +10,12 @@ from pathlib import Path
 from prodsim.plugin.config import Settings
 
 NAMES = ("alias", "home", "engine_url", "embedder_url", "embedder_url_from_engine", "model")
-SHORT_LEASE_S = "8"
 
 
 def environment(settings: Settings) -> dict[str, str]:
     given = {name: getattr(settings, name) for name in NAMES}
     values = {f"PRODSIM_{name.upper()}": str(value) for name, value in given.items() if value is not None}
-    return {**os.environ, **values, "PRODSIM_LEASE_S": SHORT_LEASE_S, "PRODSIM_EMBEDDER_TIMEOUT_S": "20"}
+    return {**os.environ, **values, "PRODSIM_EMBEDDER_TIMEOUT_S": "20"}
 
 
 def begin(settings: Settings, *arguments: str) -> subprocess.Popen[str]:

@@ -77,7 +77,7 @@ def test_a_write_that_comes_while_its_product_is_embedded_wins(
         proxy.delay_s = 4.0
         slow = live_settings.model_copy(update={"embedder_url": proxy.url})
         process = begin(slow, "refresh")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not proxy.asked and time.monotonic() < deadline:
             time.sleep(0.05)
         client.index(index=alias, id="sku-31", body={"title": "Garden hose", "price": 12.5})
@@ -105,7 +105,7 @@ def test_follow_embeds_within_seconds_tells_prometheus_and_ends_cleanly(
             began = time.monotonic()
             while not fresh(client, alias, sku):
                 assert process.poll() is None, said
-                assert time.monotonic() - began < 60
+                assert time.monotonic() - began < 120
                 time.sleep(0.1)
             print(f"{sku}: {time.monotonic() - began:.1f} s")  # noqa: T201  a figure of the run
         metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
