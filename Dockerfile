@@ -2,8 +2,8 @@
 #
 #   docker build --target gpu --tag prodsim:0.1.0-gpu .
 #
-# BASE is any Debian 12: the check in `make image` passes one that mmdebstrap makes from Debian's packages.
-ARG BASE=docker.io/library/debian:bookworm-20260824-slim@sha256:88200866dfff7ea7f5cbcb6ec7c8a701889efe6fe859fe64d6990e4b07ea4171
+# BASE is any Debian 13: the check in `make image` passes one that mmdebstrap makes from Debian's packages.
+ARG BASE=docker.io/library/debian:trixie-20260918-slim@sha256:a99cfc517144bc59b1978475ec53b46ecabec7e43635402ee5b77cc54cd1b20a
 
 # wget is what KubeRay's probes call; bash what it starts Ray with
 FROM ${BASE} AS runtime
@@ -40,11 +40,12 @@ COPY examples ./examples
 COPY loaders ./loaders
 COPY mappings ./mappings
 COPY plugin ./plugin
-# CPU builds of torch are on PyTorch's own index, not on PyPI, so their checksums are not in the lock: that package and its
-# CUDA companions leave the CPU target's constraints. All else is checked against requirements.lock.
+# CPU builds of torch are on PyTorch's own index and in Debian, not on PyPI, so their checksums are not in the lock: torch,
+# torchvision and their CUDA companions leave the CPU target's constraints. All else is checked against requirements.lock.
 RUN UV_SYSTEM_CERTS=1 /opt/uv/bin/uv build --quiet --wheel --out-dir /build/wheel . \
  && cp requirements.lock /build/lock.txt \
- && awk '/^[a-zA-Z]/ {drop = /^(torch|triton|nvidia-[a-z0-9-]*|cuda-[a-z]*)==/} !drop' requirements.lock > /build/cpu.txt
+ && awk '/^[a-zA-Z]/ {drop = /^(torch|torchvision|triton|nvidia-[a-z0-9-]*|cuda-[a-z]*)==/} !drop' requirements.lock > /build/cpu.txt \
+ && printf '%s ; python_version < "3"\n' torch torchvision > /build/without-torch.txt
 
 FROM runtime AS final
 ENTRYPOINT ["prodsim-admin"]
@@ -56,17 +57,23 @@ RUN --mount=type=bind,from=builder,source=/opt/uv,target=/opt/uv \
     --mount=type=bind,from=builder,source=/build,target=/build \
     python3 -m venv --without-pip /opt/prodsim \
  && UV_SYSTEM_CERTS=1 VIRTUAL_ENV=/opt/prodsim /opt/uv/bin/uv pip install --quiet --no-cache --compile-bytecode \
-      --constraints /build/lock.txt "$(ls /build/wheel/*.whl)[aws,embedder,parquet,privacy,sql,tracing]"
+      --constraints /build/lock.txt "$(ls /build/wheel/*.whl)[aws,embedder,images,parquet,privacy,sql,tracing]"
 USER 10001:10001
 
-# TORCH=lock installs PyPI's torch with its CUDA libraries here too: where PyTorch's index can't be reached.
+# TORCH says where torch comes from: `cpu` is PyTorch's own index, `debian` Debian's python3-torch (an older release, for
+# builders that reach Debian and PyPI alone), `lock` PyPI's, with 4 GB of CUDA libraries that this target never uses.
 FROM final AS cpu
 ARG TORCH=cpu
 RUN --mount=type=bind,from=builder,source=/opt/uv,target=/opt/uv \
     --mount=type=bind,from=builder,source=/build,target=/build \
-    if [ "${TORCH}" = lock ]; then set -- --constraints /build/lock.txt; \
-    else set -- --constraints /build/cpu.txt --torch-backend "${TORCH}"; fi \
- && python3 -m venv --without-pip /opt/prodsim \
+    case "${TORCH}" in \
+      lock) set -- --constraints /build/lock.txt ;; \
+      debian) set -- --constraints /build/cpu.txt --overrides /build/without-torch.txt \
+       && apt-get update && apt-get install --yes --no-install-recommends libopenblas0-pthread python3-torch python3-torchvision \
+       && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log ;; \
+      *) set -- --constraints /build/cpu.txt --torch-backend "${TORCH}" ;; \
+    esac \
+ && python3 -m venv --without-pip $(test "${TORCH}" != debian || echo --system-site-packages) /opt/prodsim \
  && UV_SYSTEM_CERTS=1 VIRTUAL_ENV=/opt/prodsim /opt/uv/bin/uv pip install --quiet --no-cache --compile-bytecode \
-      "$@" "$(ls /build/wheel/*.whl)[aws,embedder,onnx,openvino,parquet,privacy,sql,tracing]"
+      "$@" "$(ls /build/wheel/*.whl)[aws,embedder,images,onnx,openvino,parquet,privacy,sql,tracing]"
 USER 10001:10001
