@@ -70,7 +70,7 @@ sbom: $(READY)  ## build/sbom.cdx.json: what the lock file installs (CycloneDX)
 	@$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip --format cyclonedx-json --output build/sbom.cdx.json || test -s build/sbom.cdx.json
 
 audit: $(READY)  ## known vulnerabilities and licences of all dependencies
-	@$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip --progress-spinner off
+	@$(BIN)/pip-audit --strict --requirement requirements.lock --require-hashes --disable-pip --progress-spinner off
 	@$(BIN)/pip-licenses --order license --format markdown
 
 sizing: $(READY)  ## the sizing formula against indexes of three sizes

