@@ -65,7 +65,7 @@ RUN --mount=type=bind,from=builder,source=/opt/uv,target=/opt/uv \
     --mount=type=bind,from=builder,source=/usr,target=/mnt/usr \
     python3 -m venv --without-pip /opt/prodsim \
  && UV_SYSTEM_CERTS=1 VIRTUAL_ENV=/opt/prodsim /opt/uv/bin/uv pip install --quiet --no-cache --compile-bytecode \
-      --constraints /build/lock.txt --overrides /build/without.txt "$(ls /build/wheel/*.whl)[aws,embedder,images,parquet,privacy,sql,tracing]" \
+      --constraints /build/lock.txt --overrides /build/without.txt "$(ls /build/wheel/*.whl)[aws,embedder,images,measuring,parquet,privacy,sql,tracing]" \
  && sh /build/strip.sh
 USER 10001:10001
 
@@ -85,6 +85,6 @@ RUN --mount=type=bind,from=builder,source=/opt/uv,target=/opt/uv \
     esac \
  && python3 -m venv --without-pip $(test "${TORCH}" != debian || echo --system-site-packages) /opt/prodsim \
  && UV_SYSTEM_CERTS=1 VIRTUAL_ENV=/opt/prodsim /opt/uv/bin/uv pip install --quiet --no-cache --compile-bytecode \
-      "$@" "$(ls /build/wheel/*.whl)[aws,embedder,images,onnx,openvino,parquet,privacy,sql,tracing]" \
+      "$@" "$(ls /build/wheel/*.whl)[aws,embedder,images,measuring,onnx,openvino,parquet,privacy,sql,tracing]" \
  && sh /build/strip.sh
 USER 10001:10001

@@ -197,10 +197,18 @@ def test_cron_jobs_never_run_beside_themselves_and_use_the_catalog_file() -> Non
     assert set(jobs) == {"load", "refresh", "evaluate"}
     for spec in jobs.values():
         assert spec["concurrencyPolicy"] == "Forbid"
+    commands = {name: container_of(spec)["args"][0] for name, spec in jobs.items()}
+    assert commands == {"load": "load", "refresh": "refresh", "evaluate": "evaluate"}
     [container] = jobs["load"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     assert container["args"][-2:] == ["--catalog", "/etc/prodsim/catalog.yaml"]
     assert yaml.safe_load(config(rendered)["catalog.yaml"]) == {"fields": {"sku": "article", "title": "name"}}
     assert {"name": "data", "mountPath": "/data", "readOnly": True} in container["volumeMounts"]
+
+
+def container_of(cron_job: dict[str, Any]) -> dict[str, Any]:
+    [container] = cron_job["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    found: dict[str, Any] = container
+    return found
 
 
 def test_autoscaling_leaves_the_number_of_pods_alone() -> None:
