@@ -69,8 +69,8 @@ def test_five_signals_cost_a_query_with_three_facets_little(example: Shop) -> No
     report(
         f"three facets on {alias}, with and without five signals",
         [
-            f"{label:10} {timings['signals'].p50_ms:7.2f} ms against {timings['plain'].p50_ms:7.2f} ms: {ratios[label]:.2f}"
-            for label, timings in found.items()
+            f"{label:10} {one['signals'].p50_ms:7.2f} ms against {one['plain'].p50_ms:7.2f} ms: {ratios[label]:.2f}"
+            for label, one in found.items()
         ],
     )
     save("ranking_latency", {"ratios": ratios})
