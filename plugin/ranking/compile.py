@@ -12,7 +12,7 @@ from .rules import Pin
 from .signals import Signals
 
 LEAST_SCORE = 1e-6
-MORE_THAN_ANY_LEG = 2.0  # legs score from 0 to 1 before their weight
+MORE_THAN_ANY_LEG = 2.0  # that has no weight
 HOURS_A_DAY = 24
 PIN_STEP = 10_000.0
 
@@ -68,8 +68,8 @@ def places(pins: Sequence[Pin]) -> list[tuple[Pin, str, float]]:
 
 
 def least_of_leg(floor: float, weight: float) -> float:
-    """What a leg must score, before its weight, to count: its points are to be more than none and reach the floor."""
-    return max(LEAST_SCORE, floor / weight) if weight > 0 else MORE_THAN_ANY_LEG
+    """The points from which on a leg counts. The engine holds a `min_score` against the score times its boost."""
+    return max(LEAST_SCORE, floor) if weight > 0 else MORE_THAN_ANY_LEG
 
 
 def leg_script(part: str, formula: str) -> str:

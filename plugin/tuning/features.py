@@ -118,7 +118,8 @@ def fetch(
         else:
             plain = {query: (found.queries.get(name), chosen[query]) for query, found in legs.items()}
             parts[name] = as_array(ask(ring, index, plain, None), queries, skus)
-    words, enough = [], []
+    words: list[Floats] = []
+    enough: list[Floats] = []
     for wording in wordings:
         for least_words, found_words in ((ONE_WORD, words), (least, enough)):
             asked = {query: (worded(query, wording, least_words), chosen[query]) for query in queries}
