@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from prodsim.embedder import http_protocol
 from prodsim.embedder.listener import listen
@@ -30,15 +33,20 @@ async def counting(scope: Any, receive: Callable[[], Awaitable[Any]], send: Call
     await send({"type": "http.response.body", "body": body})
 
 
-def with_listener(exchange: Exchange) -> bytes:
+def with_listener(
+    exchange: Exchange, files: tuple[Path, Path] | None = None, tls: ssl.SSLContext | None = None
+) -> bytes:
+    """What `exchange` returns on a connection to a listener, which has a certificate and its key in `files`."""
+    certificate, key = files or (None, None)
+
     async def run() -> bytes:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        listener, serving = listen(counting, ListenSettings(port=port))
+        listener, serving = listen(counting, ListenSettings(port=port, tls_certificate=certificate, tls_key=key))
         while not listener.started:
             await asyncio.sleep(0.01)
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
         try:
             async with asyncio.timeout(20):
                 return await exchange(reader, writer)
@@ -97,3 +105,27 @@ def test_a_head_that_does_not_come_in_time_ends_the_connection(monkeypatch: pyte
         return first + second + await reader.read()
 
     assert with_listener(exchange) == b"200 0200 0"
+
+
+def test_with_a_certificate_it_speaks_tls_to_those_who_trust_it_and_nothing_else(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    files = tmp_path / "chain.pem", tmp_path / "key.pem"
+    issued.private_key_pem.write_to_path(files[1])
+    for part in issued.cert_chain_pems:
+        part.write_to_path(files[0], append=True)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+
+    async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(REQUEST)
+        return await answer(reader)
+
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        return await reader.read()
+
+    assert with_listener(exchange, files, trusting) == b"200 200000"
+    with pytest.raises(ssl.SSLCertVerificationError):
+        with_listener(exchange, files, ssl.create_default_context())
+    assert not with_listener(plain, files).startswith(b"HTTP")

@@ -44,8 +44,9 @@ def replica() -> Any:
 
 
 async def happens(event: threading.Event | threading.Semaphore) -> bool:
-    wait = event.wait if isinstance(event, threading.Event) else lambda seconds: event.acquire(timeout=seconds)
-    return await asyncio.to_thread(wait, 10)
+    if isinstance(event, threading.Event):
+        return await asyncio.to_thread(event.wait, 10)
+    return await asyncio.to_thread(event.acquire, timeout=10)
 
 
 def test_the_next_batch_is_tokenised_while_one_is_computed(replica: Any) -> None:
