@@ -31,9 +31,9 @@ setup: $(READY)  ## the virtual environment in .venv, from the lock file
 demo: $(READY)  ## a real engine and embedder, the example catalog, a few searches
 	@$(BIN)/prodsim-admin demo
 
-test: $(READY) lint  ## lint, unit, packaging, integration, relevance, chaos in short; chart and security have their own
+test: $(READY) lint  ## lint, unit, packaging, integration, relevance, chart (where helm is: make tools) and chaos in short
 	@$(BIN)/python -m pytest tests/unit
-	@$(BIN)/python -m pytest --durations=40 tests/packaging tests/integration tests/relevance tests/chaos
+	@$(BIN)/python -m pytest --durations=40 tests/packaging tests/chart tests/integration tests/relevance tests/chaos
 
 test-unit: $(READY)  ## the unit tests alone, no network, under 30 s
 	@$(BIN)/python -m pytest tests/unit
@@ -57,7 +57,7 @@ tools: $(READY)  ## helm 3 and promtool for the chart's tests, into the user's c
 
 chart: $(READY)  ## the chart's tests with Helm 3 and Helm 4
 	@$(BIN)/python -m tests.chart.tools --all
-	@$(BIN)/python -m pytest tests/chart
+	@CHART=whole $(BIN)/python -m pytest tests/chart
 
 chart-docs: $(READY)  ## the chart's schema and README, from the comments in its values
 	@$(BIN)/python charts/describe_values.py
@@ -70,7 +70,7 @@ sbom: $(READY)  ## build/sbom.cdx.json: what the lock file installs (CycloneDX)
 	@$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip --format cyclonedx-json --output build/sbom.cdx.json || test -s build/sbom.cdx.json
 
 audit: $(READY)  ## known vulnerabilities and licences of all dependencies
-	@$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip --progress-spinner off
+	@$(BIN)/pip-audit --strict --requirement requirements.lock --require-hashes --disable-pip --progress-spinner off
 	@$(BIN)/pip-licenses --order license --format markdown
 
 sizing: $(READY)  ## the sizing formula against indexes of three sizes

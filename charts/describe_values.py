@@ -63,12 +63,14 @@ def value_at(values: Any, path: tuple[str, ...]) -> Any:
 
 def schema_of(keys: list[Described]) -> dict[str, Any]:
     """The JSON schema of all values."""
+    model, definitions = model_schema()
     root: dict[str, Any] = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Values of the prodsim chart",
         "type": "object",
         "additionalProperties": False,
         "properties": {"global": {"type": "object", "description": "Helm passes it to every chart; not used here."}},
+        "$defs": definitions,
     }
     open_paths: list[tuple[str, ...]] = []
     for key in keys:
@@ -77,18 +79,18 @@ def schema_of(keys: list[Described]) -> dict[str, Any]:
         parent = root
         for step in key.path[:-1]:
             parent = parent["properties"][step]
-        own = one_schema(key)
+        own = one_schema(key, model)
         if "properties" not in own:
             open_paths.append(key.path)
         parent["properties"][key.path[-1]] = own
     return root
 
 
-def one_schema(key: Described) -> dict[str, Any]:
+def one_schema(key: Described, model: dict[str, Any]) -> dict[str, Any]:
     extra = {name: value for name, value in key.schema.items() if name not in ("free", "models")}
     about = {"description": key.text} if key.text else {}
     if "models" in key.schema:
-        return {**about, "type": "object", "additionalProperties": model_schema()}
+        return {**about, "type": "object", "additionalProperties": model}
     if isinstance(key.default, dict):
         if not key.default or "free" in key.schema:
             return {**about, "type": "object", **extra}
@@ -100,12 +102,13 @@ def one_schema(key: Described) -> dict[str, Any]:
     return {**about, "type": "number" if "exclusiveMinimum" in extra else kind, **extra}
 
 
-def model_schema() -> dict[str, Any]:
-    """One model, as the embedder's own settings describe it; its name is the key."""
+def model_schema() -> tuple[dict[str, Any], dict[str, Any]]:
+    """One model, as the embedder's own settings describe it (its name is the key), and what it refers to."""
     schema = ModelSettings.model_json_schema()
     schema.pop("title", None)
     schema["properties"].pop("model_id", None)
-    return {"type": "object", **schema, "additionalProperties": False}
+    definitions: dict[str, Any] = schema.pop("$defs", {})  # references are from the root: "#/$defs/..."
+    return {"type": "object", **schema, "additionalProperties": False}, definitions
 
 
 def readme_of(keys: list[Described]) -> str:

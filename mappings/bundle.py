@@ -41,7 +41,9 @@ DISLIKED_MARKER = "prodsim_disliked"
 DECAY_MARKER = "prodsim_decay"
 DISLIKED_PULL = 0.5  # what disliked products weigh, of the newest liked one
 SCORED = "query.bool.must[0].function_score.query.script_score"
-VECTOR_LEGS = f"{SCORED}.query.bool.should"
+SEARCH_LEGS = f"{SCORED}.query.bool.must[0].bool.should"  # the fallback comes first in them
+SIMILAR_LEGS = f"{SCORED}.query.bool.should"  # the image's comes first in them
+NEVER_THERE = "embedding"  # what an embedder calls an item of its answer, and no product a field
 # None of them may be a parameter of a template too: mustache would take that for the direction.
 SORT_FIELDS = ("price", "list_price", "rating", "rating_count", "popularity", "stock", "created_at", "updated_at")
 HIDDEN_FIELDS = ("text_vector_*", "image_vector_*", "fused_vector_*", "margin", "prodsim")
@@ -146,9 +148,10 @@ def search_pipeline(
         "search_pipeline.json",
         index=index,
         text_vector=text_vector_field(model.dimension),
-        leg=leg(place),
-        similar_leg=leg(place + 1),
-        image_leg=leg(0),
+        leg=leg(SEARCH_LEGS, place + 1),
+        similar_leg=leg(SIMILAR_LEGS, place + 1),
+        image_leg=leg(SIMILAR_LEGS, 0),
+        fallback=f"{SEARCH_LEGS}[0].bool.filter[0].exists.field",
         image_vector=image_vector_field(IMAGE_DIMENSION),
         vectors={
             "text": {"field": text_vector_field(model.dimension), "dimension": model.dimension},
@@ -164,8 +167,8 @@ def search_pipeline(
     )
 
 
-def leg(place: int) -> str:
-    return f"{VECTOR_LEGS}[{place}].script_score"
+def leg(legs: str, place: int) -> str:
+    return f"{legs}[{place}].script_score"
 
 
 def leg_dimensions(source: str) -> list[int]:

@@ -234,6 +234,21 @@ class ProductSearch:
         params = {"image_vector": [float(number) for number in image_vector]}
         return self.render(SIMILAR_IMAGE_TEMPLATE, params, filters, True, explain)
 
+    def similar_photo(
+        self, photo: bytes | str, *, model: str | None = None, explain: bool = False, **filters: Unpack[Filters]
+    ) -> Result:
+        """Products whose picture is most like a photo: the content of an image file, or a URL that the embedder fetches
+        if it may. `model` is the one that the catalog's pictures were embedded with (setting image_model).
+
+        Raises:
+            EmbedderError: there is no embedder, no such model, or it refuses the photo. NotFound: no such catalog.
+            EngineError: the engine refuses or is not set up.
+        """
+        if self.embedder is None:
+            raise EmbedderError("a photo needs an embedder: give ProductSearch one, or send a vector")
+        vectors, _ = self.embedder.embed_images([photo], "query", model)
+        return self.similar_image(vectors[0].tolist(), explain=explain, **filters)
+
     def suggest(self, q: str, **filters: Unpack[Filters]) -> Result:
         """Products whose title goes on as `q` does, with categories and brands as facets, and a better spelling.
 

@@ -2,9 +2,11 @@
 # Builds the image with buildah from a clean checkout of HEAD, and runs it three ways: as its own user, on a read-only
 # root, and there as a random user. Each must answer /readyz and give an embedding. Needs root, buildah and mmdebstrap.
 #
-#   charts/image/check.sh [--torch cpu|lock] [--port 8951]
+#   charts/image/check.sh [--torch debian|cpu|lock] [--port 8951]
+#
+# Torch comes from Debian here, so that Debian's packages and PyPI are all that has to be reached.
 set -euo pipefail
-torch=cpu port=8951 image=localhost/prodsim:check base=localhost/prodsim-base
+torch=debian port=8951 image=localhost/prodsim:check base=localhost/prodsim-base:trixie
 while (($#)); do
   case $1 in
     --torch) torch=$2 ;;
@@ -27,7 +29,7 @@ trap stop EXIT
 
 if ! buildah inspect --type image "$base" >/dev/null 2>&1; then
   echo "making a base from Debian's packages"
-  mmdebstrap --quiet --variant=minbase --include=ca-certificates bookworm "$work/base.tar"
+  mmdebstrap --quiet --variant=minbase --include=ca-certificates trixie "$work/base.tar"
   made=$(buildah from scratch)
   buildah add --quiet "$made" "$work/base.tar" / >/dev/null
   buildah commit --quiet --rm "$made" "$base" >/dev/null

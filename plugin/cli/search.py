@@ -63,7 +63,10 @@ def search(
 
 
 def similar(
-    sku: Annotated[str, typer.Argument(metavar="SKU", help="The product to find the like of.")],
+    sku: Annotated[str | None, typer.Argument(metavar="SKU", help="The product to find the like of.")] = None,
+    photo: Annotated[
+        str | None, typer.Option("--photo", metavar="FILE|URL", help="Products whose picture is like this one.")
+    ] = None,
     size: Size = 10,
     offset: Offset = 0,
     category: Category = None,
@@ -76,14 +79,38 @@ def similar(
     explain: Explain = False,
     alias: Alias = None,
     engine_url: EngineUrl = None,
+    embedder_url: EmbedderUrl = None,
     json: Json = False,
 ) -> None:
-    """Products like this one, without itself and its variants."""
+    """Products like this one, without itself and its variants; or products that look like a photo."""
     from prodsim.plugin.config import load_settings
+    from prodsim.plugin.errors import UsageError
 
-    settings = load_settings(alias=alias, engine_url=engine_url)
+    from .wiring import open_embedder
+
+    if (sku is None) == (photo is None):
+        raise UsageError("name a SKU or a --photo, one of the two")
+    settings = load_settings(alias=alias, engine_url=engine_url, embedder_url=embedder_url)
     filters = filters_of(size, offset, category, brand, price_min, price_max, in_stock, sort, facets)
-    show(catalog(settings).similar(sku, explain=explain, **filters), json)
+    if photo is None:
+        return show(catalog(settings).similar(sku or "", explain=explain, **filters), json)
+    if settings.image_model is None:
+        raise UsageError("set image_model to the embedder's model that the catalog's pictures were embedded with")
+    shown = photo if photo.startswith(("http://", "https://")) else read_photo(photo)
+    with open_embedder(settings) as embedder:
+        found = catalog(settings, embedder).similar_photo(shown, model=settings.image_model, explain=explain, **filters)
+    show(found, json)
+
+
+def read_photo(path: str) -> bytes:
+    from pathlib import Path
+
+    from prodsim.plugin.errors import UsageError
+
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(f"--photo {path} can't be read: {error.strerror or error}") from None
 
 
 def catalog(settings: Settings, embedder: Any = None) -> ProductSearch:

@@ -120,6 +120,8 @@ def show(found: Tuned) -> None:
         for row in changed_numbers(found.changes)
     ]
     output.table(rows, ["number", "before", "after", "in the folds"])
+    for name, value in found.words.items():
+        output.result(f"words.{name}: {value}")
 
 
 def show_json(found: Tuned, text: str) -> None:

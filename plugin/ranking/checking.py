@@ -72,8 +72,9 @@ def check_weights(profile: Profile) -> Iterator[Problem]:
     most = sum(parts.values())
     if not most:
         yield error("words.weight", "every weight is 0, so no product can be found")
-    elif profile.floor >= most:
-        yield error("floor", f"no product can reach {profile.floor:g}: all weights add up to {most:g}")
+    legs = {name: leg.weight for name, leg in profile.legs if leg.weight}
+    if legs and profile.floor >= max(legs.values()):
+        yield warning("floor", f"no meaning can reach {profile.floor:g}: its legs weigh up to {max(legs.values()):g}")
     for name, weight in profile.fields.items():
         if weight <= 0:
             yield warning(f"fields.{name}", "a weight of 0 can't matter: leave the field out")

@@ -11,7 +11,8 @@ from .profile import Profile
 from .rules import Pin
 from .signals import Signals
 
-LEAST_SCORE = 1e-6  # what is under the floor scores 0
+LEAST_SCORE = 1e-6
+MORE_THAN_ANY_LEG = 2.0  # that has no weight
 HOURS_A_DAY = 24
 PIN_STEP = 10_000.0
 
@@ -32,6 +33,8 @@ def compile_profile(profile: Profile, dimensions: Sequence[int], engine_version:
         "signal_values": signal_values(profile.signals),
         "leg_script": leg_script,
         "least_score": LEAST_SCORE,
+        "least_of_leg": lambda weight: least_of_leg(profile.floor, weight),
+        "never_there": bundle.NEVER_THERE,
         "words_k": profile.k * bm25_scale(engine_version),
         "similar_k": profile.similar.k * bm25_scale(engine_version),
         "text_vectors": {bundle.text_vector_field(dimension): dimension for dimension in dimensions},
@@ -62,6 +65,11 @@ def places(pins: Sequence[Pin]) -> list[tuple[Pin, str, float]]:
     """Every pinned SKU with its rule and the points that put it in its place: more than any other score."""
     pinned = [(pin, sku) for pin in pins for sku in pin.skus]
     return [(pin, sku, PIN_STEP * (len(pinned) - place)) for place, (pin, sku) in enumerate(pinned)]
+
+
+def least_of_leg(floor: float, weight: float) -> float:
+    """The points from which on a leg counts. The engine holds a `min_score` against the score times its boost."""
+    return max(LEAST_SCORE, floor) if weight > 0 else MORE_THAN_ANY_LEG
 
 
 def leg_script(part: str, formula: str) -> str:

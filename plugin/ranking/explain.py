@@ -14,7 +14,6 @@ from typing import Any
 
 PART = re.compile(r"^prodsim (?P<name>[a-z ]+)$")
 SIGNALS = "prodsim signals"
-FLOOR = "prodsim floor"
 SIGNAL = re.compile(r"(?P<name>\w+)=(?P<value>[-+.0-9E]+)")
 RULE = re.compile(r"_name: (?P<name>(?:boost|bury) \d+)\)")
 PINNED = re.compile(r"ConstantScore\(.*sku:")
@@ -26,14 +25,12 @@ class Explained:
     """`score` = (sum of `parts`) x (product of `signals`) + `pin`, each number the engine's own.
 
     `parts` are words, all words, title words, identifiers and the vectors; `signals` those of the profile with its
-    boosts and buries. Under the floor everything counts 0.
-    """
+    boosts and buries."""
 
     score: float
     parts: dict[str, float] = field(default_factory=dict)
     signals: dict[str, float] = field(default_factory=dict)
     pin: float = 0.0
-    under_floor: bool = False
 
     @property
     def blend(self) -> float:
@@ -42,15 +39,12 @@ class Explained:
     @property
     def product(self) -> float:
         """The score put together again."""
-        factor = 0.0 if self.under_floor else math.prod(self.signals.values())
-        return self.blend * factor + self.pin
+        return self.blend * math.prod(self.signals.values()) + self.pin
 
     def rows(self) -> list[dict[str, str]]:
         """A line for each part and signal, then the score."""
         rows = [{"part": name, "points": f"{value:.4f}", "factor": ""} for name, value in self.parts.items()]
         rows += [{"part": name, "points": "", "factor": f"{value:.4f}"} for name, value in self.signals.items()]
-        if self.under_floor:
-            rows.append({"part": "under the floor", "points": "", "factor": "0"})
         if self.pin:
             rows.append({"part": "pinned", "points": f"{self.pin:.0f}", "factor": ""})
         return [*rows, {"part": "score", "points": f"{self.score:.4f}", "factor": ""}]
@@ -60,22 +54,20 @@ def explained(explanation: Mapping[str, Any]) -> Explained:
     """The parts in an engine's explanation of a hit of a prodsim template."""
     parts: dict[str, float] = {}
     signals: dict[str, float] = {}
-    pin, under_floor = 0.0, False
+    pin = 0.0
     for node in nodes(explanation):
         description, value = str(node["description"]), float(node["value"])
         if description.startswith(SIGNALS):
             signals = {found["name"]: float(found["value"]) for found in SIGNAL.finditer(description)} | signals
-        elif description.startswith(FLOOR):
-            under_floor = True
         elif name := part_of(node):
             parts[name] = parts.get(name, 0.0) + value
         elif rule := rule_of(node):
             signals[rule] = value
         elif value >= PIN_LEAST and PINNED.search(description):
             pin = value
-    if not parts and not under_floor and not pin:
+    if not parts and not pin:
         parts["all products"] = 1.0  # a listing: no query, every product that passes the filters
-    return Explained(float(explanation["value"]), parts, signals, pin, under_floor)
+    return Explained(float(explanation["value"]), parts, signals, pin)
 
 
 def nodes(explanation: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

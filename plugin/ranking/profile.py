@@ -22,16 +22,21 @@ class Weighted(Section):
 
 
 class Words(Weighted):
-    """`minimum_should_match`, in the engine's notation: of how many of a query's words a product needs some.
+    """`minimum_should_match`, in the engine's notation: with how many of a query's words a product is found.
 
-    Hits by a stray word of several are what makes nonsense find something; meaning needs no word at all.
+    A product with fewer is found by its meaning alone, and its words then count `partial` of what they would. While
+    there are no vectors one word is enough. Hits by a stray word are what makes nonsense find something. `type` is that
+    of the engine's multi_match.
     """
 
-    minimum_should_match: str = Field(default="1<50% 2<75%", pattern=r"^[0-9<>% -]{1,40}$")
+    type: Literal["cross_fields", "best_fields", "most_fields"] = "cross_fields"
+    minimum_should_match: str = Field(default="-50%", pattern=r"^[0-9<>% -]{1,40}$")
+    partial: float = Field(default=0.5, ge=0, le=1)
 
 
 class Leg(Weighted):
-    """A vector leg: `weight * max(0, (cosine - c) / (1 - c))` over the nearest `candidates` of each shard.
+    """A vector leg: `weight * max(0, (cosine - c) / (1 - c))` over the nearest `candidates` of each shard, and nothing
+    where that is under the profile's floor.
 
     Without a `c` of its own it takes the profile's.
     """
@@ -80,7 +85,7 @@ class Profile(Section):
 
     words = weight * bm25 / (bm25 + k). `all_words` is added when every word of the query occurs in the product,
     `title_words` when all of them occur in its title, `identifiers` when they share a model or trade item number.
-    Hits whose sum is under `floor` are none.
+    A hit has enough of the words, or an identifier, or a leg that brings more than nothing and `floor` or more.
     """
 
     name: str = Field(pattern=NAME)
@@ -107,8 +112,7 @@ class Profile(Section):
     @property
     def weighted_fields(self) -> list[str]:
         """The fields as a multi_match query takes them, title^3, the heaviest first. Those of weight 0 are left out."""
-        weighted = sorted(self.fields.items(), key=lambda field: (-field[1], field[0]))
-        return [f"{name}^{weight:g}" for name, weight in weighted if weight > 0]
+        return weighted(self.fields)
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -129,6 +133,11 @@ class Profile(Section):
             return Profile.model_validate(content)
         except ValidationError as error:
             raise ConfigError(f"profile {self.name}: {'; '.join(problems_of(error))}") from None
+
+
+def weighted(fields: Mapping[str, float]) -> list[str]:
+    ordered = sorted(fields.items(), key=lambda field: (-field[1], field[0]))
+    return [f"{name}^{weight:g}" for name, weight in ordered if weight > 0]
 
 
 def numbers_in(value: object, path: str) -> Iterator[tuple[str, float]]:

@@ -104,15 +104,25 @@ class Ranking:
         signals = self.profile.signals.model_copy(update={"stock": stock})
         shown = self.profile.model_copy(update={"hides": (), "signals": signals})
         found = self.explain(sku, shown)
-        if found and not found.under_floor:
+        if found:
             if (
                 self.profile.signals.stock.out == "hide"
                 and self.explain(sku, self.profile.model_copy(update={"hides": ()})) is None
             ):
                 return "it is out of stock, and the profile hides such products"
             return "a rule of the profile hides it"
-        below = self.explain(sku, shown.with_values({"floor": 0.0}))
-        if below and below.blend > 0:
-            return f"its parts add up to {below.blend:.3f}, under the floor of {self.profile.floor:g}"
-        candidates = self.profile.legs.text.candidates
-        return f"no word of the query is in it, and it is not among the {candidates} products nearest in meaning"
+        if below := self.explain(sku, shown.with_values({"floor": 0.0})):
+            return (
+                f"it is found by its meaning alone, {below.blend:.3f} points, under the floor of {self.profile.floor:g}"
+            )
+        one_word = shown.words.model_copy(update={"minimum_should_match": "1"})
+        if self.explain(sku, shown.model_copy(update={"words": one_word})):
+            least = self.profile.words.minimum_should_match
+            return (
+                f"too few words of the query are in it (words.minimum_should_match is {least!r}), and {self.unlike()}"
+            )
+        return f"no word of the query is in it, and {self.unlike()}"
+
+    def unlike(self) -> str:
+        candidates, c = self.profile.legs.text.candidates, self.profile.c
+        return f"it is not among the {candidates} products nearest in meaning, or no nearer than a cosine of {c:g}"

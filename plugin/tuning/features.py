@@ -23,9 +23,9 @@ from prodsim.plugin.indexes import ProductIndex
 from prodsim.plugin.measuring.contenders import Ring
 from prodsim.plugin.measuring.searching import Ask, Found, rankings
 from prodsim.plugin.products import read_products
-from prodsim.plugin.ranking.profile import Profile
+from prodsim.plugin.ranking.profile import Profile, weighted
 
-from .space import BONUSES
+from .space import BONUSES, Wording, as_wording
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 PART = re.compile(r"prodsim ([a-z ]+)'")
 WORDS = "words"
+ONE_WORD = "1"  # as a least share of words: any of them is enough
 SIGNAL_FIELDS = ("stock", "rating", "rating_count", "popularity", "price", "list_price", "margin")
 DATES = ("created_at", "updated_at")
 MOST_BY_WORDS = 150
@@ -44,7 +45,8 @@ FOUND_BY_WORDS = ("all words", "title words")  # who has them is among the first
 class Features:
     """Queries by candidates, padded: every array is float64 (queries, most candidates), NaN where there is nothing.
 
-    `skus` are each query's candidates in the order that breaks ties. `words` has BM25 for each of the field weights.
+    `skus` are each query's candidates in the order that breaks ties. `words` has BM25 for each of the wordings,
+    `enough` says which candidates have as many of the query's words as the profile asks for.
     `parts` is a leg's name to what its own query scores: cosines' (1 + cos) / 2 for vectors, 1 for the rest.
     `k_scale` is what the engine's BM25 is measured in (`bm25_scale`).
     """
@@ -52,6 +54,7 @@ class Features:
     queries: Sequence[str]
     skus: Sequence[Sequence[str]]
     words: Sequence[Floats]
+    enough: Sequence[NDArray[np.bool_]]
     parts: Mapping[str, Floats]
     signals: Mapping[str, Floats]
     vector_on: NDArray[np.bool_]
@@ -65,6 +68,7 @@ class Features:
             queries=[self.queries[row] for row in rows],
             skus=[self.skus[row] for row in rows],
             words=[values[rows] for values in self.words],
+            enough=[values[rows] for values in self.enough],
             parts={name: values[rows] for name, values in self.parts.items()},
             signals={name: values[rows] for name, values in self.signals.items()},
             vector_on=self.vector_on[rows],
@@ -80,9 +84,9 @@ class Legs:
 
 
 def fetch(
-    ring: Ring, index: ProductIndex, profile: Profile, queries: Sequence[str], fields: Sequence[Mapping[str, float]]
+    ring: Ring, index: ProductIndex, profile: Profile, queries: Sequence[str], wordings: Sequence[Wording]
 ) -> Features:
-    """Asks the engine for every part of every score.
+    """Asks the engine for every part of every score, for each of the wordings that the words may be matched with.
 
     Raises:
         EngineError: the template's parts are not the ones known here.
@@ -93,7 +97,13 @@ def fetch(
     source = ring.profile_sources(switched_on)[SEARCH_TEMPLATE]
     legs = {query: rendered_legs(ring.client, source, query, vectors[query]) for query in queries}
     names = [name for name in dict.fromkeys(name for found in legs.values() for name in found.queries) if name != WORDS]
-    by_words = ask(ring, index, {query: (found.queries.get(WORDS), []) for query, found in legs.items()}, MOST_BY_WORDS)
+    own = as_wording(profile)
+    least = profile.words.minimum_should_match
+
+    def worded(query: str, wording: Wording, least_words: str) -> dict[str, Any] | None:
+        return reworded(legs[query].queries.get(WORDS), (own, least), (wording, least_words))
+
+    by_words = ask(ring, index, {query: (worded(query, own, ONE_WORD), []) for query in queries}, MOST_BY_WORDS)
     by_part = {
         name: ask(ring, index, {query: (found.queries.get(name), []) for query, found in legs.items()}, MOST_BY_OTHERS)
         for name in names
@@ -108,19 +118,18 @@ def fetch(
         else:
             plain = {query: (found.queries.get(name), chosen[query]) for query, found in legs.items()}
             parts[name] = as_array(ask(ring, index, plain, None), queries, skus)
-    own = profile.weighted_fields
-    words = []
-    for weights in fields:
-        wanted = profile.model_copy(update={"fields": dict(weights)}).weighted_fields
-        asked = {
-            query: (replaced(found.queries.get(WORDS), own, wanted), chosen[query]) for query, found in legs.items()
-        }
-        words.append(as_array(ask(ring, index, asked, None), queries, skus))
+    words: list[Floats] = []
+    enough: list[Floats] = []
+    for wording in wordings:
+        for least_words, found_words in ((ONE_WORD, words), (least, enough)):
+            asked = {query: (worded(query, wording, least_words), chosen[query]) for query in queries}
+            found_words.append(as_array(ask(ring, index, asked, None), queries, skus))
     k = next((found.k for found in legs.values() if found.queries.get(WORDS)), profile.k)
     return Features(
         queries=list(queries),
         skus=skus,
         words=words,
+        enough=[~np.isnan(values) for values in enough],
         parts=parts,
         signals=read_signals(ring, index, queries, skus),
         vector_on=np.array([vectors[query] is not None for query in queries]),
@@ -182,15 +191,23 @@ def ask(
     return {query: [] for query in asked} | rankings(ring.client, index.name, asks)
 
 
-def replaced(leg: dict[str, Any] | None, own: Sequence[str], wanted: Sequence[str]) -> dict[str, Any] | None:
-    """The leg with other field weights, wherever it lists its fields."""
+def reworded(
+    leg: dict[str, Any] | None, own: tuple[Wording, str], wanted: tuple[Wording, str]
+) -> dict[str, Any] | None:
+    """The words' query with another wording and least share of words, wherever it says its own."""
     if leg is None:
         return None
+    (before, least), (after, least_after) = own, wanted
+    swaps = {
+        "fields": (weighted(before.fields), weighted(after.fields)),
+        "type": (before.type, after.type),
+        "minimum_should_match": (least, least_after),
+    }
 
     def walk(value: Any) -> Any:
         if isinstance(value, dict):
             return {
-                key: list(wanted) if key == "fields" and list(inner) == list(own) else walk(inner)
+                key: swaps[key][1] if key in swaps and inner == swaps[key][0] else walk(inner)
                 for key, inner in value.items()
             }
         return [walk(inner) for inner in value] if isinstance(value, list) else value

@@ -1,38 +1,25 @@
-"""The floor under tuned numbers: what was no hit before stays none."""
+"""The floor under tuned numbers: a meaning that found nothing before finds nothing afterwards."""
 
 from __future__ import annotations
-
-import math
 
 from prodsim.plugin.ranking.profile import Profile
 
 
 def kept_floor(before: Profile, after: Profile) -> float:
-    """The floor for `after` that refuses what `before` refused: a product found by words alone or by vectors alone.
+    """The floor for `after` under which meaning finds nothing that it did not find with `before`.
 
-    A floor is a bar for a sum of weights, so it has to move with them. It stands for a BM25 score under which a few
-    words in common are no answer, and for a cosine under which a likeness is none; of the two bars that these make of
-    the new numbers, the higher one counts.
+    A floor is a bar for points, so it has to move with `c` and the leg's weight: it stands for a cosine under which a
+    likeness is none.
     """
-    if not before.floor:
-        return 0.0
-    words = after.words.weight * saturated(least_bm25(before), after.k)
-    c_before, c_after = cosine_floor(before), cosine_floor(after)
-    weight = before.legs.text.weight
-    least_cosine = c_before + before.floor / weight * (1 - c_before) if weight else 1.0
-    meaning = after.legs.text.weight * max(0.0, (min(least_cosine, 1.0) - c_after) / (1 - c_after))
-    return max(words, meaning)
+    least, c = least_cosine(before), c_of(after)
+    return after.legs.text.weight * max(0.0, (least - c) / (1 - c))
 
 
-def least_bm25(profile: Profile) -> float:
-    """The BM25 score that reaches the floor without anything else; infinite where none does."""
-    weight = profile.words.weight
-    return profile.floor * profile.k / (weight - profile.floor) if weight > profile.floor else math.inf
+def least_cosine(profile: Profile) -> float:
+    """The cosine from which on the text leg finds a product; 1 where it finds none."""
+    c, weight = c_of(profile), profile.legs.text.weight
+    return min(1.0, c + profile.floor / weight * (1 - c)) if weight else 1.0
 
 
-def saturated(bm25: float, k: float) -> float:
-    return 1.0 if math.isinf(bm25) else bm25 / (bm25 + k)
-
-
-def cosine_floor(profile: Profile) -> float:
+def c_of(profile: Profile) -> float:
     return profile.c if profile.legs.text.c is None else profile.legs.text.c

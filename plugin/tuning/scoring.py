@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from prodsim.plugin.ranking.compile import least_of_leg
 from prodsim.plugin.ranking.profile import Profile
 
-from .features import Features
+from .features import ONE_WORD, Features
 
 Floats = NDArray[np.float64]
 BONUS_OF = {"all words": "all_words", "title words": "title_words", "identifiers": "identifiers"}
@@ -19,24 +20,28 @@ HOUR_MS = 3_600_000
 def scores(features: Features, profile: Profile, fields: int = 0) -> Floats:
     """float64 (queries, candidates), -inf for what is no hit. `fields` says which of the features' field weights."""
     bm25 = features.words[fields]
-    blended = np.nan_to_num(profile.words.weight * bm25 / (bm25 + profile.k * features.k_scale))
-    matched = ~np.isnan(bm25)
+    some = ~np.isnan(bm25)
+    enough = some if profile.words.minimum_should_match == ONE_WORD else features.enough[fields]
+    share = np.where(enough, 1.0, profile.words.partial)
+    blended = np.nan_to_num(profile.words.weight * share * bm25 / (bm25 + profile.k * features.k_scale))
+    hit = np.where(features.vector_on[:, None], enough, some)
     for name, values in features.parts.items():
-        matched |= ~np.isnan(values)
-        blended += np.nan_to_num(part(name, values, profile))
-    hit = matched & ~((blended < profile.floor) & features.vector_on[:, None])
+        points = part(name, values, profile)
+        hit = hit | ~np.isnan(points)
+        blended += np.nan_to_num(points)
     scored = blended * factors(features, profile)
     return np.where(hit & (scored > 0), scored, -np.inf)
 
 
 def part(name: str, values: Floats, profile: Profile) -> Floats:
-    """What a leg adds: `weight` of its own kind times what the leg scores."""
+    """What a leg adds: `weight` of its own kind times what the leg scores; NaN where it finds nothing."""
     if name in BONUS_OF:
         weight: float = getattr(profile, BONUS_OF[name]).weight
         return weight * np.where(np.isnan(values), np.nan, 1.0)
     leg = getattr(profile.legs, name.removesuffix(" vectors"))
     c = profile.c if leg.c is None else leg.c
-    return np.asarray(leg.weight * np.maximum(0, (2 * values - 1 - c) / (1 - c)))
+    points = leg.weight * np.maximum(0, (2 * values - 1 - c) / (1 - c))
+    return np.asarray(np.where(points < least_of_leg(profile.floor, leg.weight), np.nan, points))
 
 
 def factors(features: Features, profile: Profile) -> Floats:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 
 from prodsim.plugin.errors import UsageError
+from prodsim.plugin.measuring.contenders import BM25_KINDS
 from prodsim.plugin.ranking.profile import Profile
 
 BONUSES = ("all_words.weight", "title_words.weight", "identifiers.weight")
@@ -21,6 +22,15 @@ STRENGTHS = {
 }
 STOCK = "signals.stock.factor"
 FIELDS = "fields"
+TYPE = "words.type"
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How words are matched: weights of the text fields, and the type of multi_match."""
+
+    fields: Mapping[str, float]
+    type: str = "cross_fields"
 
 
 @dataclass(frozen=True)
@@ -35,10 +45,10 @@ class Range:
 
 @dataclass(frozen=True)
 class Space:
-    """`ranges` is path to range; `fields` are weights of the text fields to choose from, the profile's own first."""
+    """`ranges` is path to range; `wordings` are ways to match words to choose from, the profile's own first."""
 
     ranges: Mapping[str, Range]
-    fields: Sequence[Mapping[str, float]]
+    wordings: Sequence[Wording]
 
     @property
     def words_alone(self) -> dict[str, float]:
@@ -57,7 +67,7 @@ def space_of(profile: Profile, filled: Sequence[str], include: Sequence[str] = (
         UsageError: a pattern that fits no number, or nothing is left.
     """
     everything = all_ranges(profile)
-    names = [*everything, FIELDS]
+    names = [*everything, FIELDS, TYPE]
     for pattern in (*include, *keep):
         if not any(fnmatch(path, pattern) for path in names):
             raise UsageError(f"no number that can be tuned is called {pattern!r}: there are {', '.join(names)}")
@@ -67,12 +77,19 @@ def space_of(profile: Profile, filled: Sequence[str], include: Sequence[str] = (
         if (is_on(profile, path) or any(fnmatch(path, pattern) for pattern in include))
         and not any(fnmatch(path, pattern) for pattern in keep)
     }
-    weights = [dict(profile.fields)]
+    own = as_wording(profile)
+    wordings = [own]
     if not any(fnmatch(FIELDS, pattern) for pattern in keep):
-        weights += other_weights(profile, filled)
-    if not chosen and len(weights) == 1:
+        wordings += [Wording(weights, own.type) for weights in other_weights(profile, filled)]
+    if not any(fnmatch(TYPE, pattern) for pattern in keep):
+        wordings += [Wording(own.fields, kind) for kind in BM25_KINDS if kind != own.type]
+    if not chosen and len(wordings) == 1:
         raise UsageError("nothing is left to tune: --keep names every number")
-    return Space(chosen, weights)
+    return Space(chosen, wordings)
+
+
+def as_wording(profile: Profile) -> Wording:
+    return Wording(dict(profile.fields), profile.words.type)
 
 
 def all_ranges(profile: Profile) -> dict[str, Range]:
@@ -80,6 +97,7 @@ def all_ranges(profile: Profile) -> dict[str, Range]:
     found = {"k": Range(3.0, 100.0, log=True)}
     # what adds more than twice the most that words can add stands above all that lacks it: more changes nothing
     found |= {path: Range(0.0, min(10.0, 2.5 * words), off=0.0) for path in BONUSES}
+    found |= {"words.partial": Range(0.0, 1.0, off=1.0)}
     found |= {f"legs.{leg}.weight": Range(0.0, min(10.0, 5 * words), off=0.0) for leg in LEGS}
     found |= {"c": Range(0.0, 0.6)}
     found |= {f"legs.{leg}.c": Range(0.0, 0.6) for leg in LEGS if getattr(profile.legs, leg).c is not None}
@@ -95,7 +113,7 @@ def is_on(profile: Profile, path: str) -> bool:
         return bool(profile.numbers[path.replace(".c", ".weight")])
     if path.startswith(("legs.image", "legs.fused", "signals.")):
         return bool(profile.numbers[path])
-    return path == "legs.text.weight" or path in BONUSES or path in ("k", "c")
+    return path == "legs.text.weight" or path in BONUSES or path in ("k", "c", "words.partial")
 
 
 def other_weights(profile: Profile, filled: Sequence[str]) -> list[dict[str, float]]:

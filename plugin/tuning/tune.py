@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -45,7 +45,8 @@ class Options:
 class Tuned:
     """`means` is contender to its mean, all measured on the engine, the tuned one only on queries that its numbers have
     never seen. `gain` is tuned against untuned. `profile` has the numbers found on all queries, `changes` path to
-    (before, after, least and most of the folds). `refusal` says why it must not be used; empty where it may.
+    (before, after, least and most of the folds), `words` what else changed of how words are matched. `refusal` says
+    why it must not be used; empty where it may.
     """
 
     measure: str
@@ -58,6 +59,7 @@ class Tuned:
     profile: Profile
     changes: Mapping[str, tuple[float, float, float, float]]
     refusal: str
+    words: Mapping[str, str] = field(default_factory=dict)
 
 
 def tune(ring: Ring, profile: Profile, judgments: JudgmentList, options: Options, say: Say) -> Tuned:
@@ -82,7 +84,7 @@ def tune(ring: Ring, profile: Profile, judgments: JudgmentList, options: Options
     queries = judgments.queries
     scorer = Scorer(judgments, [options.measure], options.relevant_from)
     say(f"fetching the parts of the scores of {len(queries)} queries")
-    features = fetch(ring, index, bare, queries, space.fields)
+    features = fetch(ring, index, bare, queries, space.wordings)
     untuned = rank(ring, index, bare, queries, options)
     check_formula(features, bare, untuned)
     space = that_matters(bare, space, features)
@@ -102,8 +104,11 @@ def tune(ring: Ring, profile: Profile, judgments: JudgmentList, options: Options
     strongest = max((f"bm25:{kind}" for kind in BM25_KINDS), key=lambda name: float(values[name].mean()))
     same_list = one_measure(scorer, rank(ring, index, as_profile(bare, space, final), queries, options))
     if same_list.mean() < values[strongest].mean():
-        final = words_alone_of(bare, space)
-        same_list = one_measure(scorer, rank(ring, index, as_profile(bare, space, final), queries, options))
+        plain = [
+            (one_measure(scorer, rank(ring, index, as_profile(bare, space, choice), queries, options)), choice)
+            for choice in words_alone_of(bare, space)
+        ]
+        same_list, final = max(plain, key=lambda found: float(found[0].mean()))
     gain = difference(values[profile.name], values[TUNED], options.seed)
     over_bm25 = difference(values[strongest], values[TUNED], options.seed)
     return Tuned(
@@ -116,6 +121,7 @@ def tune(ring: Ring, profile: Profile, judgments: JudgmentList, options: Options
         over_bm25=over_bm25,
         profile=as_profile(profile, space, final),
         changes=changes_of(profile, space, final, choices),
+        words=words_changes(bare, as_profile(bare, space, final)),
         refusal=refusal(gain, over_bm25, float(same_list.mean()), float(values[strongest].mean()), strongest),
     )
 
@@ -138,9 +144,9 @@ def that_matters(profile: Profile, space: Space, features: Features) -> Space:
         low, high = (scores(features, profile.with_values({**middle, path: end})) for end in (found.low, found.high))
         if not np.array_equal(low, high):
             ranges[path] = found
-    if not ranges and len(space.fields) == 1:
+    if not ranges and len(space.wordings) == 1:
         raise UsageError("none of the numbers to tune changes any score on these queries")
-    return Space(ranges, space.fields)
+    return Space(ranges, space.wordings)
 
 
 def without_rules(profile: Profile) -> Profile:
@@ -158,8 +164,9 @@ def searched(profile: Profile, space: Space, features: Features, judgments: Judg
 
 
 def as_profile(profile: Profile, space: Space, choice: Choice) -> Profile:
-    fields = {f"fields.{name}": weight for name, weight in space.fields[choice.fields].items()}
-    return choice.applied(profile).with_values(fields)
+    wording = space.wordings[choice.wording]
+    changed = choice.applied(profile).with_values({f"fields.{name}": weight for name, weight in wording.fields.items()})
+    return changed.model_copy(update={"words": changed.words.model_copy(update={"type": wording.type})})
 
 
 def rank(ring: Ring, index: ProductIndex, profile: Profile, queries: Sequence[str], options: Options) -> Rankings:
@@ -197,6 +204,11 @@ def changes_of(
         for path, before in profile.numbers.items()
         if after[path] != before
     }
+
+
+def words_changes(before: Profile, after: Profile) -> dict[str, str]:
+    settings = ("type", "minimum_should_match")
+    return {name: found for name in settings if (found := getattr(after.words, name)) != getattr(before.words, name)}
 
 
 def refusal(gain: Difference, over_bm25: Difference, tuned: float, bm25: float, strongest: str) -> str:

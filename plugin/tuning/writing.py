@@ -45,6 +45,9 @@ def profile_text(tuned: Tuned, parent: str) -> str:
     content: dict[str, Any] = {"inherits": parent}
     for path, (_, after, *_rest) in tuned.changes.items():
         put(content, path, after)
+    content.setdefault("words", {}).update(tuned.words)
+    if not content["words"]:
+        del content["words"]
     return said + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 

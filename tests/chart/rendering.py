@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,10 @@ ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "prodsim"
 VALUES = sorted((Path(__file__).parent / "values").glob("*.yaml"))
 SCHEMAS = Path(__file__).parent / "schemas"
+WHOLE = os.environ.get("CHART") == "whole"
+"""All Helms and Kubernetes minors; else, in `make test`, the older Helm and the newest minor."""
+HELMS = ["helm3", "helm4"] if WHOLE else ["helm3"]
+KUBERNETES = "1.36"  # a Helm that is built from its module takes itself to talk to 1.20
 
 Resource = dict[str, Any]
 
@@ -35,7 +40,7 @@ def require(name: str) -> Path:
     return found
 
 
-def newest_minors(count: int = 3) -> list[str]:
+def newest_minors(count: int = 3 if WHOLE else 1) -> list[str]:
     """The newest Kubernetes minors that there are schemas for, such as 1.37."""
     versions: list[str] = kubernetes_validate.utils.all_versions()
     minors = sorted({tuple(map(int, version.split(".")[:2])) for version in versions})
@@ -74,7 +79,7 @@ def helm(*arguments: str | Path, program: str = "helm3") -> subprocess.Completed
 
 
 @cache
-def render_file(values: Path, program: str = "helm3", kubernetes: str = "1.36") -> Rendered:
+def render_file(values: Path, program: str = "helm3", kubernetes: str = KUBERNETES) -> Rendered:
     done = helm("template", "shop", CHART, "--values", values, "--kube-version", kubernetes, program=program)
     assert done.returncode == 0, done.stderr
     return Rendered([resource for resource in yaml.safe_load_all(done.stdout) if resource])
@@ -92,7 +97,7 @@ def refusal(tmp_path: Path, program: str = "helm3", **values: Any) -> str:
     """What Helm says to values that it refuses, in one line."""
     path = tmp_path / "values.yaml"
     path.write_text(json.dumps({"opensearch": {"url": "http://opensearch:9200"}, **values}))
-    done = helm("template", "shop", CHART, "--values", path, program=program)
+    done = helm("template", "shop", CHART, "--values", path, "--kube-version", KUBERNETES, program=program)
     assert done.returncode != 0, "the values were taken"
     return " ".join(done.stderr.split())
 

@@ -14,7 +14,7 @@ import yaml
 from prodsim.embedder.settings import EmbedderSettings, ModelSettings
 from prodsim.plugin.config import Settings
 
-from .rendering import CHART, ROOT, VALUES, Rendered, helm, render, render_file
+from .rendering import CHART, KUBERNETES, ROOT, VALUES, Rendered, helm, render, render_file
 
 EVERY = pytest.mark.parametrize("values", VALUES, ids=[path.stem for path in VALUES])
 
@@ -133,9 +133,13 @@ def test_the_policies_select_the_pods_that_they_are_about(tmp_path: Path) -> Non
 
 
 def test_url_fetching_opens_public_addresses_and_no_private_ones() -> None:
-    policy = render_file(file_named("url-fetching")).one("NetworkPolicy", "shop-prodsim-embedder")["spec"]
-    [block] = [peer["ipBlock"] for rule in policy["egress"] for peer in rule.get("to", []) if "ipBlock" in peer]
+    rendered = render_file(file_named("url-fetching"))
+    policy = rendered.one("NetworkPolicy", "shop-prodsim-embedder")["spec"]
+    named, block = [peer["ipBlock"] for rule in policy["egress"] for peer in rule.get("to", []) if "ipBlock" in peer]
+    assert named == {"cidr": "10.2.0.0/16"}
     assert block["cidr"] == "0.0.0.0/0"
+    arguments = rendered.one("Deployment")["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert {"--image-host=images.example.com", "--image-network=10.2.0.0/16"} <= set(arguments)
     assert {"10.0.0.0/8", "169.254.0.0/16", "192.168.0.0/16"} <= set(block["except"])
 
 
@@ -154,9 +158,11 @@ def test_in_a_rayservice_only_the_operator_reaches_the_dashboard_and_job_api() -
 def test_a_rayservice_serves_each_model_as_an_application_of_its_own() -> None:
     spec = render_file(file_named("rayservice-gpu")).one("RayService")["spec"]
     applications = {item["name"]: item for item in yaml.safe_load(spec["serveConfigV2"])["applications"]}
-    assert sorted(applications) == ["embedder", "model-bge", "model-minilm"]
-    EmbedderSettings.model_validate(applications["embedder"]["args"])
-    for name in ("model-bge", "model-minilm"):
+    assert sorted(applications) == ["embedder", "fused-product", "model-bge", "model-minilm", "model-photos"]
+    assert EmbedderSettings.model_validate(applications["embedder"]["args"]).image_hosts == ("images.example.com",)
+    assert applications["embedder"]["deployments"] == [{"name": "api", "num_replicas": 3}]
+    assert ModelSettings.model_validate(applications["fused-product"]["args"]).kind == "fused"
+    for name in ("model-bge", "model-minilm", "model-photos"):
         assert "route_prefix" not in applications[name]
         model = ModelSettings.model_validate(applications[name]["args"])
         assert model.replicas == 3
@@ -181,6 +187,7 @@ def test_the_setup_job_installs_and_never_reindexes() -> None:
         for job in render_file(values).all("Job"):
             [container] = job["spec"]["template"]["spec"]["containers"]
             assert container["args"] == ["setup", "--json"]
+            assert job["spec"]["template"]["spec"]["restartPolicy"] == "Never"  # a failed try keeps its log
             assert "post-upgrade" in job["metadata"]["annotations"]["helm.sh/hook"]
 
 
@@ -190,10 +197,18 @@ def test_cron_jobs_never_run_beside_themselves_and_use_the_catalog_file() -> Non
     assert set(jobs) == {"load", "refresh", "evaluate"}
     for spec in jobs.values():
         assert spec["concurrencyPolicy"] == "Forbid"
+    commands = {name: container_of(spec)["args"][0] for name, spec in jobs.items()}
+    assert commands == {"load": "load", "refresh": "refresh", "evaluate": "evaluate"}
     [container] = jobs["load"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     assert container["args"][-2:] == ["--catalog", "/etc/prodsim/catalog.yaml"]
     assert yaml.safe_load(config(rendered)["catalog.yaml"]) == {"fields": {"sku": "article", "title": "name"}}
     assert {"name": "data", "mountPath": "/data", "readOnly": True} in container["volumeMounts"]
+
+
+def container_of(cron_job: dict[str, Any]) -> dict[str, Any]:
+    [container] = cron_job["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    found: dict[str, Any] = container
+    return found
 
 
 def test_autoscaling_leaves_the_number_of_pods_alone() -> None:
@@ -260,7 +275,17 @@ def test_the_notes_say_how_to_test_and_warn_of_what_is_open(tmp_path: Path) -> N
     (chart / "templates" / "NOTES.txt").rename(chart / "notes")
     wrapped = '{kind: Notes, apiVersion: v1, text: {{ tpl (.Files.Get "notes") . | quote }}}'
     (chart / "templates" / "notes.yaml").write_text(wrapped)
-    done = helm("template", "shop", chart, "--values", file_named("minimal"), "--show-only", "templates/notes.yaml")
+    done = helm(
+        "template",
+        "shop",
+        chart,
+        "--values",
+        file_named("minimal"),
+        "--kube-version",
+        KUBERNETES,
+        "--show-only",
+        "templates/notes.yaml",
+    )
     assert "helm test shop" in done.stdout, done.stderr
     assert "WARNING: opensearch.auth.type is none" in done.stdout
     assert "shop-prodsim-embedder.default.svc:8901" in done.stdout

@@ -18,6 +18,7 @@ from prodsim.plugin.query import ProductSearch
 from prodsim.plugin.ranking.files import load_profile
 from prodsim.plugin.tuning.features import fetch
 from prodsim.plugin.tuning.scoring import largest_difference, ranked, scores
+from prodsim.plugin.tuning.space import as_wording
 from tests.browser import look_at
 from tests.catalog_files import load_file
 from tests.conftest import ROOT, open_shop
@@ -247,7 +248,7 @@ def test_scores_computed_for_tuning_are_the_engines_own(example: Shop, settings_
         index = ring.contender("installed").index
         contender = ring.templates("tried", index, similar=False, sources=ring.profile_sources(profile))
         found = ring.rank(contender, queries, 10)
-        features = fetch(ring, index, profile, queries, [profile.fields])
+        features = fetch(ring, index, profile, queries, [as_wording(profile)])
     computed = scores(features, profile)
     assert largest_difference(features, computed, found) < 1e-4
     same = sum(skus == [hit.sku for hit in found[query]] for query, skus in ranked(features, computed, 10).items())

@@ -16,8 +16,10 @@ from PIL import Image
 from prodsim.embedder import local
 from prodsim.embedder.models_file import read_models
 from prodsim.embedder.settings import ServerSettings
+from prodsim.plugin.errors import EmbedderError
 from prodsim.plugin.moving import machine
 from prodsim.plugin.moving.record import Options
+from prodsim.plugin.query import ProductSearch
 from prodsim.plugin.shop import Shop, embedder_legs
 from tests.catalog_files import load_file, no_line
 from tests.conftest import EMBEDDER_PORT, STEP, open_shop
@@ -34,6 +36,7 @@ MODELS = """
 models:
   words: {model: fake-32}
   photos: {model: fake-64, kind: image}
+  looks: {model: fake-1280, kind: image}
   whole:
     kind: fused
     vectors: int8
@@ -190,3 +193,20 @@ def test_images_and_products_travel_through_the_client(shop: Shop) -> None:
     assert vectors.shape == (2, 128)
     assert weights.tolist() == [1, 0]
     assert shop.embedder.model().id == "words"
+
+
+def test_a_photo_finds_the_products_that_look_like_it(
+    settings_for: Callable[..., Settings], embedder_of_images: str, alias: str, folder: Path, tmp_path: Path
+) -> None:
+    """In a catalog with vectors of the length that the templates have a leg for."""
+    settings = settings_for(alias, embedder_url=embedder_of_images, image_model="looks", image_folder=folder)
+    with open_shop(settings) as opened:
+        shop = replace(opened, legs=embedder_legs(opened.embedder, settings))
+        load_file(shop, write(tmp_path / "shirts.ndjson", {"r": "red.png", "b": "blue.png", "none": None}))
+        search = ProductSearch(shop.client, alias, shop.embedder)
+        [hit, *_] = search.similar_photo((folder / "blue.png").read_bytes(), model="looks").hits
+        assert hit.sku == "b"
+        with pytest.raises(EmbedderError):
+            search.similar_photo(b"no picture", model="looks")
+        with pytest.raises(EmbedderError, match="needs an embedder"):
+            ProductSearch(shop.client, alias).similar_photo(b"")

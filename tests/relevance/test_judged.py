@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from prodsim.plugin.config import Settings
 from prodsim.plugin.measuring.evaluation import evaluate
 from prodsim.plugin.measuring.judgments import JudgmentList
+from prodsim.plugin.measuring.measures import Scorer
 from prodsim.plugin.measuring.opening import open_ring
 from prodsim.plugin.query import ProductSearch
 from tests.catalog_files import load_file
@@ -20,6 +22,7 @@ from tests.judged import BASELINES, esci_judgments, example_judgments
 if TYPE_CHECKING:
     from prodsim.plugin.shop import Shop
 
+MOST_FOUND = 0.2  # of nonsense texts: the model sees a likeness in some scripts that it can't read
 pytestmark = pytest.mark.timeout(1500)  # embedding ESCI-150 takes minutes on a busy machine
 
 
@@ -56,12 +59,58 @@ def test_on_the_example_shop_the_default_profile_ranks_far_above_bm25(
     assert scores["installed"] >= scores["hybrid"]
 
 
-def test_the_other_real_catalog_loads_and_answers(settings_for: Callable[..., Settings]) -> None:
+@pytest.mark.parametrize("catalog", ["example", "esci"])
+def test_without_the_embedder_long_questions_find_what_bm25_finds(
+    catalog: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judgments = (
+        example_judgments(ROOT / "examples" / "judgments.json")
+        if catalog == "example"
+        else esci_judgments(require_shared("esci150/judgments.json"))
+    )
+    shop: Shop = request.getfixturevalue(catalog)
+    scorer = Scorer(judgments, ["nDCG@10"])
+    with open_ring(shop.settings) as ring:
+        bm25 = ring.rank(ring.contender("bm25"), judgments.queries, 10)
+    plain = {query: [hit.sku for hit in hits] for query, hits in bm25.items()}
+    alone = {query: by_words_alone(shop, query) for query in judgments.queries}
+    means = [float(scorer.scores(found)["nDCG@10"].mean()) for found in (alone, plain)]
+    with capsys.disabled():
+        sys.stdout.write(f"\nnDCG@10 on {catalog}, no embedder: prodsim {means[0]:.4f}, BM25 {means[1]:.4f}\n")
+    assert means[0] >= means[1]
+
+
+def by_words_alone(shop: Shop, query: str) -> list[str]:
+    """What a search finds when the pipeline could fill nothing in."""
+    body = {"id": "prodsim-search", "params": {"q": query, "fields": ["sku"]}}
+    answer = shop.client.search_template(index=shop.settings.alias, body=body, params={"search_pipeline": "_none"})
+    return [hit["_id"] for hit in answer["hits"]["hits"]]
+
+
+@pytest.fixture(scope="module")
+def retail(settings_for: Callable[..., Settings]) -> Iterator[Shop]:
     products = require_shared("retail_demo/products.yaml")
     with open_shop(settings_for("retail-demo")) as shop:
         account = load_file(shop, products, ROOT / "examples" / "catalogs" / "retail_demo.yaml").account
         assert (account.read, account.indexed, account.rejected) == (2465, 2465, 0)
-        search = ProductSearch(shop.client, "retail-demo")
-        hits = search.search("sneakers").hits
-        assert len(hits) == 10
-        assert len(search.similar(hits[0].sku, size=5)) == 5
+        yield shop
+
+
+def test_the_other_real_catalog_loads_and_answers(retail: Shop) -> None:
+    search = ProductSearch(retail.client, "retail-demo")
+    hits = search.search("sneakers").hits
+    assert len(hits) == 10
+    assert len(search.similar(hits[0].sku, size=5)) == 5
+
+
+def test_nonsense_and_languages_that_the_catalog_does_not_speak_find_nothing(
+    retail: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = yaml.safe_load((ROOT / "tests" / "relevance" / "nonsense.yaml").read_text(encoding="utf-8"))
+    search = ProductSearch(retail.client, "retail-demo")
+    found = {text: search.search(text).total for group in texts.values() for text in group}
+    some = {text: total for text, total in found.items() if total}
+    with capsys.disabled():
+        sys.stdout.write(f"\nof {len(found)} texts that mean nothing here {len(some)} find something: {some}\n")
+    assert not {"xqzvw", "purchase order 4471", *texts["German"], *texts["French"], *texts["Spanish"]} & set(some)
+    assert len(some) <= MOST_FOUND * len(found)

@@ -28,7 +28,7 @@ def test_a_template_has_a_vector_leg_for_each_length_and_the_pipeline_fills_its_
     longer = TextModel("other", "1", 512)
     pipeline = bundle.search_pipeline("products-000002", longer, [384, 512], "query-id", "stored-id")
     [output] = pipeline["request_processors"][0]["ml_inference"]["output_map"]
-    assert any("should[1].script_score.query.knn.text_vector_512.vector" in path for path in output)
+    assert any("should[2].script_score.query.knn.text_vector_512.vector" in path for path in output)
 
 
 def test_install_time_placeholders_are_all_filled() -> None:

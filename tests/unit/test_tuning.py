@@ -15,8 +15,8 @@ from prodsim.plugin.ranking.files import default_profile, load_profile
 from prodsim.plugin.tuning.features import Features
 from prodsim.plugin.tuning.floor import kept_floor
 from prodsim.plugin.tuning.scoring import ranked, scores
-from prodsim.plugin.tuning.space import Space, space_of
-from prodsim.plugin.tuning.study import Choice, Objective, average, search
+from prodsim.plugin.tuning.space import Space, Wording, as_wording, space_of
+from prodsim.plugin.tuning.study import Choice, Objective, average, search, words_alone_of
 from prodsim.plugin.tuning.tune import Tuned, refusal, that_matters
 from prodsim.plugin.tuning.writing import parent_of, profile_text, write_profile
 
@@ -34,6 +34,7 @@ def catalog(by_words: float, by_meaning: float, seed: int = 0) -> tuple[Features
         queries=[f"q{number}" for number in range(QUERIES)],
         skus=[[f"p{number:02}" for number in range(CANDIDATES)]] * QUERIES,
         words=[40 * (by_words * good + (1 - by_words) * noise[0])],
+        enough=[np.ones((QUERIES, CANDIDATES), dtype=bool)],
         parts={"text vectors": 0.6 + 0.35 * (by_meaning * good + (1 - by_meaning) * noise[1])},
         signals={},
         vector_on=np.ones(QUERIES, dtype=bool),
@@ -47,7 +48,7 @@ def catalog(by_words: float, by_meaning: float, seed: int = 0) -> tuple[Features
 
 
 def space() -> Space:
-    return Space(space_of(PROFILE, FILLED, keep=["fields"]).ranges, [dict(PROFILE.fields)])
+    return Space(space_of(PROFILE, FILLED, keep=["fields", "words.type"]).ranges, [as_wording(PROFILE)])
 
 
 def found(features: Features, judgments: JudgmentList, trials: int = 40) -> Choice:
@@ -63,7 +64,7 @@ def mean(choice: Choice, features: Features, judgments: JudgmentList) -> float:
 def test_where_vectors_are_noise_the_search_does_without_them_and_equals_bm25() -> None:
     features, judgments = catalog(by_words=0.95, by_meaning=0.0)
     choice = found(features, judgments)
-    words = Choice({path: PROFILE.numbers[path] for path in space().ranges} | space().words_alone, floor=False)
+    [words] = words_alone_of(PROFILE, space())
     assert mean(choice, features, judgments) >= mean(words, features, judgments)
     assert choice.values["legs.text.weight"] < 0.3
 
@@ -96,39 +97,49 @@ def test_patterns_say_which_numbers_are_searched() -> None:
     assert "signals.rating.strength" not in usual.ranges
     assert "signals.rating.strength" in space_of(PROFILE, FILLED, include=["signals.rating.*"]).ranges
     assert not any(path.startswith("signals.") for path in space_of(PROFILE, FILLED, keep=["signals.*"]).ranges)
-    assert len(space_of(PROFILE, FILLED, keep=["fields"]).fields) == 1
-    assert len(space_of(PROFILE, ["title", "description"]).fields) == 6
+    assert len(space_of(PROFILE, FILLED, keep=["fields", "words.type"]).wordings) == 1
+    assert len(space_of(PROFILE, ["title", "description"]).wordings) == 8
     with pytest.raises(UsageError, match="there are k,"):
         space_of(PROFILE, FILLED, keep=["colour"])
 
 
 def test_the_middle_of_choices_is_taken_and_other_field_weights_only_by_majority() -> None:
-    two = Space({"k": space().ranges["k"], "c": space().ranges["c"]}, [{}, {}])
+    two = Space({"k": space().ranges["k"], "c": space().ranges["c"]}, [Wording({}), Wording({})])
     choices = [Choice({"k": 10, "c": 0.1}, 1), Choice({"k": 40, "c": 0.3}, 0)]
     middle = average(choices, two)
     assert [middle.values["k"], middle.values["c"]] == pytest.approx([20, 0.2])
-    assert middle.fields == 0
-    assert average([choices[0], choices[0], choices[1]], two).fields == 1
+    assert middle.wording == 0
+    assert average([choices[0], choices[0], choices[1]], two).wording == 1
 
 
 def test_the_floor_moves_with_the_weights_and_refuses_the_same() -> None:
     before = default_profile().with_values({"floor": 0.2})
     assert kept_floor(before, before) == pytest.approx(0.2)
     after = before.with_values({"legs.text.weight": 2.1, "c": 0.1})
-    least_cosine = 0.25 + 0.2 / before.legs.text.weight * 0.75
+    least_cosine = before.c + 0.2 / before.legs.text.weight * (1 - before.c)
     assert kept_floor(before, after) == pytest.approx(2.1 * (least_cosine - 0.1) / 0.9)
-    words_alone = before.with_values({"legs.text.weight": 0, "k": 60})
-    assert kept_floor(before, words_alone) == pytest.approx(0.4 * 20 / (20 + 60))
-    assert kept_floor(before.with_values({"floor": 0}), after) == 0
+    assert kept_floor(before.with_values({"floor": 0}), before.with_values({"c": 0.5})) == 0
 
 
-def test_what_is_under_the_floor_and_what_is_out_of_stock_and_hidden_is_no_hit() -> None:
+def test_what_has_too_few_of_the_words_is_found_by_meaning_alone_or_without_vectors() -> None:
     features, _ = catalog(0.5, 0.5)
+    features = replace(features, enough=[np.zeros((QUERIES, CANDIDATES), dtype=bool)])
     assert all(len(skus) == 10 for skus in ranked(features, scores(features, PROFILE), 10).values())
     high = PROFILE.with_values({"floor": 9})
     assert not any(ranked(features, scores(features, high), 10).values())
     lexical = replace(features, vector_on=np.zeros(QUERIES, dtype=bool))
     assert all(ranked(lexical, scores(lexical, high), 10).values())
+
+
+def test_where_few_products_have_enough_words_and_vectors_are_noise_a_tuned_ranking_equals_bm25() -> None:
+    """The way out has to leave the least share of words behind too."""
+    features, judgments = catalog(by_words=1.0, by_meaning=0.0)
+    few = np.random.default_rng(1).uniform(size=(QUERIES, CANDIDATES)) < 0.05
+    features = replace(features, enough=[few])
+    choice = found(features, judgments)
+    [plain] = words_alone_of(PROFILE, space())
+    assert mean(plain, features, judgments) > mean(Choice({}), features, judgments) + 0.1
+    assert mean(choice, features, judgments) >= mean(plain, features, judgments)
 
 
 def test_a_gain_that_is_noise_and_one_under_bm25_are_refused_with_the_reason() -> None:

@@ -87,18 +87,25 @@ imagePullSecrets:
 {{- if not .Values.embedder.models }}{{ fail "embedder.models is empty: declare at least one" }}{{ end }}
 {{- if and (gt (len .Values.embedder.models) 1) (not .Values.embedder.model) }}{{ fail "embedder.model is empty: with several embedder.models, name the one that catalogs are embedded with" }}{{ end }}
 {{- if and .Values.embedder.model (not (hasKey .Values.embedder.models .Values.embedder.model)) }}{{ fail (printf "embedder.model %s is not among embedder.models" .Values.embedder.model) }}{{ end }}
+{{- if and (eq .Values.embedder.service.type "LoadBalancer") (not .Values.embedder.apiKeys.existingSecret) }}{{ fail "embedder.apiKeys.existingSecret is empty: embedder.service.type LoadBalancer would let strangers use the embedder" }}{{ end }}
+{{- if and .Values.embedder.imageUrls.networks (not .Values.embedder.imageUrls.hosts) }}{{ fail "embedder.imageUrls.hosts is empty: embedder.imageUrls.networks is about those hosts" }}{{ end }}
 {{- if gt (int .Values.embedder.autoscaling.minReplicas) (int .Values.embedder.autoscaling.maxReplicas) }}{{ fail "embedder.autoscaling.minReplicas is more than embedder.autoscaling.maxReplicas" }}{{ end }}
 {{- if and (eq .Values.embedder.autoscaling.type "keda") (not .Values.embedder.autoscaling.prometheusAddress) }}{{ fail "embedder.autoscaling.prometheusAddress is empty: embedder.autoscaling.type keda asks it" }}{{ end }}
-{{- if eq .Values.mode "rayservice" }}
+{{- $ray := eq .Values.mode "rayservice" }}
+{{- $wanted := 0.0 }}
+{{- range $name, $model := include "prodsim.models" . | fromYaml }}{{ $wanted = addf $wanted (mulf (default 0 $model.num_gpus) (default (ternary $.Values.rayservice.modelReplicas 1 $ray) $model.replicas)) }}{{ end }}
+{{- $gpus := mul .Values.embedder.gpu.count (ternary .Values.rayservice.workers 1 $ray) }}
+{{- if gt $wanted (float64 $gpus) }}{{ fail (printf "embedder.models want %v GPUs for all copies, embedder.gpu.count gives %d: set num_gpus of each, such as 0.5" $wanted $gpus) }}{{ end }}
+{{- if $ray }}
 {{- if ne .Values.embedder.autoscaling.type "none" }}{{ fail "embedder.autoscaling.type is for mode deployment: set rayservice.workers" }}{{ end }}
 {{- if .Values.embedder.tls.existingSecret }}{{ fail "embedder.tls.existingSecret is for mode deployment: Ray Serve's proxies answer HTTP, use a service mesh" }}{{ end }}
 {{- end }}
 {{- end -}}
 
-{{/* The models as the embedder reads them. In a RayService each is an application. */}}
+{{/* The models as the embedder reads them. In a RayService each is an application. A fused one is made of others and computes nothing. */}}
 {{- define "prodsim.models" -}}
 {{- range $name, $model := .Values.embedder.models }}
-{{- $gpu := ternary (dict "num_gpus" 1) dict (gt (int $.Values.embedder.gpu.count) 0) }}
+{{- $gpu := ternary (dict "num_gpus" 1) dict (and (gt (int $.Values.embedder.gpu.count) 0) (ne (default "text" $model.kind) "fused")) }}
 {{ $name }}:
   {{- merge (dict) $model $gpu | toYaml | nindent 2 }}
 {{- end }}
@@ -197,6 +204,9 @@ topologySpreadConstraints:
       matchLabels:
         {{- include "prodsim.selectorLabels" $ | nindent 8 }}
         app.kubernetes.io/component: embedder
+    {{- if eq $.Values.mode "deployment" }}
+    matchLabelKeys: [pod-template-hash]
+    {{- end }}
   {{- end }}
 {{- end }}
 {{- end -}}
@@ -301,8 +311,14 @@ metadata:
     {{- include "prodsim.labels" $root | nindent 4 }}
     app.kubernetes.io/component: {{ .component }}
     prodsim/role: job
+    {{- with $root.Values.jobs.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   annotations:
     checksum/config: {{ include "prodsim.config" $root | sha256sum }}
+    {{- with $root.Values.jobs.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
 spec:
   {{- include "prodsim.pod" $root | nindent 2 }}
   restartPolicy: {{ .restartPolicy }}
