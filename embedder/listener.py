@@ -10,11 +10,11 @@ from typing import Any
 
 import uvicorn
 
+from .http_protocol import BoundedHttpProtocol
 from .settings import ListenSettings
 
 BACKLOG = 2048
 KEEP_ALIVE_S = 300  # longer than the engine's connector keeps an idle connection
-LARGEST_HEADERS_BYTES = 64 * 1024
 
 
 class Listener(uvicorn.Server):
@@ -41,7 +41,7 @@ def listen(application: Callable[..., Any], settings: ListenSettings) -> tuple[L
     """
     config = uvicorn.Config(
         application,
-        http="httptools",
+        http=BoundedHttpProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

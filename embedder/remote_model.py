@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,8 @@ from prodsim.plugin.errors import EmbedderError, EmbedderNotReady
 
 from .batching import Batcher
 from .cache import VectorCache
-from .encoder import BadItem, Encoded, InputType, Item, ModelCard
+from .description import Description
+from .encoder import BadItem, Encoded, InputType, Item
 from .metrics import Metrics
 from .model_files import one_line
 from .served_model import ServedModel
@@ -25,16 +25,6 @@ from .settings import LimitSettings
 PROBE_EVERY_S = 1.0
 PROBE_TIMEOUT_S = 2.0
 PROBE_TRIES = 3
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a replica says of its model, and how its texts are to be batched."""
-
-    card: ModelCard
-    batch_size: int
-    wait_s: float
-    concurrency: int
 
 
 class RemoteModel(ServedModel):

@@ -12,9 +12,9 @@ from typing import TypeVar
 
 from prodsim.plugin.errors import EmbedderError
 
+from .description import Description
 from .encoder import InputType, Item
 from .loading import open_encoder
-from .remote_model import Description
 from .settings import ModelSettings, declared_card
 
 STUCK_AFTER_S = 120

@@ -132,6 +132,8 @@ class ModelSettings(BaseModel):
             raise ValueError(f"{self.model} is a model of kind text")
         if self.weights is not None and library not in ("timm", "torchvision"):
             raise ValueError("weights are for timm:NAME and torchvision:NAME")
+        if self.kind == "image" and self.backend in ("openvino", "onnx"):
+            raise ValueError(f"backend {self.backend} is for texts: images are computed by torch")
         if (self.kind == "fused") != (self.parts is not None):
             raise ValueError("kind fused and parts go together")
         if self.kind == "fused":

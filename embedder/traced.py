@@ -23,7 +23,19 @@ def trace(model: Any) -> Callable[[Features], Features]:
             return traced
     except Exception:  # a model of an unusual kind: whatever recording it raises, the original works
         pass
-    forward: Callable[[Features], Features] = model.forward
+    return mixed(model)
+
+
+def mixed(model: Any) -> Callable[[Features], Features]:
+    """`model.forward` with all that follows the transformer in fp32, whatever the transformer computes in."""
+
+    def forward(features: Features) -> Features:
+        features = model[0](features)
+        for name in ("token_embeddings", "sentence_embedding"):
+            if name in features:
+                features[name] = features[name].float()
+        return after_transformer(model, features)
+
     return forward
 
 
@@ -78,7 +90,7 @@ class TracedForward:
         tensors = [features[name] for name in self.names]
         # else each new shape would be compiled, in the middle of a query
         with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]  # public, but not in its __all__
-            features[self.output] = self.graph(*tensors)
+            features[self.output] = self.graph(*tensors).float()
         return after_transformer(self.model, features)
 
 
@@ -87,11 +99,12 @@ def largest_difference(model: Any, forward: Callable[[Features], Features]) -> f
     import torch
 
     words = "waterproof hiking boots with a wide fit made of full grain leather for long walks "
+    original = mixed(model)
     largest = 0.0
     for count in PROBES:
         texts = [words * (place * 4) + "red" * place for place in range(count)]
         with torch.inference_mode():
-            expected = model.forward(model.preprocess(texts))["sentence_embedding"]
+            expected = original(model.preprocess(texts))["sentence_embedding"]
             got = forward(model.preprocess(texts))["sentence_embedding"]
         if expected.shape != got.shape:
             return float("inf")

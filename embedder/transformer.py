@@ -20,7 +20,7 @@ from .model_files import content_revision, one_line, stay_offline
 from .onnx import on_onnxruntime
 from .openvino import SMALL_BATCH_TOKENS, on_openvino
 from .settings import ModelSettings
-from .traced import Features, trace
+from .traced import Features, mixed, trace
 
 Group = tuple[list[int], Any]  # positions of items of one modality, and what the model makes of them
 PASSAGE_PROMPTS = ("document", "passage", "corpus")  # in the order of SentenceTransformer.encode_document
@@ -52,19 +52,19 @@ class SentenceTransformerEncoder:
             raise EmbedderError("a GPU is asked for, but torch finds none: set num_gpus to 0 and device to auto or cpu")
         self.device = torch.device("cuda" if settings.uses_gpu else "cpu")
         self.settings = settings
+        self.precision = resolved_precision(settings, backend, folder)
         try:
-            self.model = load_model(folder, settings, backend)
+            self.model = load_model(folder, settings, backend, self.precision)
         except EmbedderError:
             raise
         except Exception as error:  # whatever a broken folder makes transformers raise
             raise EmbedderError(f"the model in {folder} can't be loaded: {one_line(error)}") from error
         if settings.max_tokens:
             self.model.max_seq_length = min(settings.max_tokens, self.model.max_seq_length or settings.max_tokens)
-        if len(self.model.modalities) > 1 and settings.backend == "auto":
-            backend = "torch"
+        if len(self.model.modalities) > 1 and settings.backend == "auto" and backend != "torch":
+            backend, self.precision = "torch", "fp32"
         self.modalities = modalities_of(self.model, settings.kind)
         self.prompts = {kind: self.prompt(kind) for kind in ("query", "passage")}
-        self.precision = resolved_precision(settings, backend, folder)
         self.forward = self.pick_forward(backend, folder)
         self.card = ModelCard(model_id, 0, 0, "", 0)
         probe: Item = "one" if "text" in self.modalities else blank()
@@ -92,8 +92,7 @@ class SentenceTransformerEncoder:
             return on_onnxruntime(self.model, self.threads, self.precision, graph)
         if self.device.type == "cpu":
             return trace(self.model)
-        forward: Callable[[Features], Features] = self.model.forward
-        return forward
+        return mixed(self.model)
 
     def prompt(self, input_type: str) -> str | None:
         given = self.settings.query_prefix if input_type == "query" else self.settings.passage_prefix
@@ -172,12 +171,11 @@ def modalities_of(model: Any, kind: str) -> tuple[Modality, ...]:
     return there if kind == "image" else ("text",)
 
 
-def load_model(folder: Path, settings: ModelSettings, backend: str) -> Any:
+def load_model(folder: Path, settings: ModelSettings, backend: str, precision: str) -> Any:
     import torch
     from sentence_transformers import SentenceTransformer
 
     precisions = {"bf16": torch.bfloat16, "fp16": torch.float16}
-    precision = resolved_precision(settings, backend, folder)
     dtype = precisions.get(precision, torch.float32) if backend == "torch" else torch.float32
     model = SentenceTransformer(
         str(folder),
@@ -186,6 +184,8 @@ def load_model(folder: Path, settings: ModelSettings, backend: str) -> Any:
         local_files_only=True,
         model_kwargs={"use_safetensors": True, "dtype": dtype},
     )
+    for module in list(model)[1:]:  # sums over tokens and what follows them are done in fp32
+        module.float()
     model.eval()
     return model
 
@@ -201,7 +201,7 @@ def load_transformer(folder: Path) -> Any:
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # as above
     try:
-        model = load_model(folder, ModelSettings(), "torch")
+        model = load_model(folder, ModelSettings(), "torch", "fp32")
     except Exception as error:  # as in SentenceTransformerEncoder
         raise EmbedderError(f"the model in {folder} can't be loaded: {one_line(error)}") from error
     if modalities_of(model, "text") != tuple(model.modalities):
@@ -224,7 +224,8 @@ def resolved_precision(settings: ModelSettings, backend: str, folder: Path) -> s
         import torch
 
         return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "fp32"
-    return "bf16" if backend == "openvino" and settings.backend == "auto" and has_bf16() else "fp32"
+    computes_bf16 = backend == "openvino" or (backend == "torch" and settings.kind == "text")
+    return "bf16" if computes_bf16 and settings.backend == "auto" and has_bf16() else "fp32"
 
 
 def has_bf16() -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -138,10 +138,18 @@ def partial(to: Path) -> Iterator[Path]:
 
 def compare(original: ModelSettings, exported: ModelSettings, on: Judged) -> Comparison:
     """Both on this machine, one after the other."""
+    return compare_all(original, [exported], on)[0]
+
+
+def compare_all(original: ModelSettings, others: Sequence[ModelSettings], on: Judged) -> list[Comparison]:
+    """Each of the others with the original, which is measured once."""
     first, vectors = measure(original, on)
-    second, others = measure(exported, on)
-    cosines = np.einsum("ij,ij->i", vectors, others)
-    return Comparison(first, second, float(cosines.mean()), float(cosines.min()))
+    comparisons = []
+    for other in others:
+        measured, its_vectors = measure(other, on)
+        cosines = np.einsum("ij,ij->i", vectors, its_vectors)
+        comparisons.append(Comparison(first, measured, float(cosines.mean()), float(cosines.min())))
+    return comparisons
 
 
 def measure(settings: ModelSettings, on: Judged) -> tuple[Measured, NDArray[np.float32]]:

@@ -42,7 +42,7 @@ class SteadyWriter:
     def check(self, untouched: int) -> None:
         """The catalog holds what was written and the products p0 to p(untouched - 1), and nothing else."""
         self.end()
-        assert self.errors == []
+        assert [f"{type(error).__name__}: {error}" for error in self.errors] == []
         found = contents(self.shop)
         wanted = set(self.ledger) | {f"p{number}" for number in range(untouched)}
         assert set(found) - wanted == set()

@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
@@ -117,14 +117,17 @@ class Lease:
         if self._thread is not None:
             self._thread.join()
         with suppress(EngineError):
-            self.update(patience_s=0.0, owner=None, expires_at=0.0)
+            self._update({"owner": None, "expires_at": 0.0}, 0.0)
 
-    def update(self, patience_s: float = PATIENCE_S, **changes: Any) -> Operation:
+    def update(self, **changes: Any) -> Operation:
         """Records changes of the operation (fields of `Operation`), and renews the lease.
 
         Raises:
-            LeaseLost: somebody took over. EngineUnreachable, EngineBusy: for longer than `patience_s`.
+            LeaseLost: somebody took over. EngineUnreachable, EngineBusy: for longer than PATIENCE_S.
         """
+        return self._update(changes, PATIENCE_S)
+
+    def _update(self, changes: Mapping[str, Any], patience_s: float) -> Operation:
         deadline = time.monotonic() + patience_s
         with self._lock:
             while True:
@@ -224,7 +227,7 @@ class Lease:
     def _renew(self) -> None:
         while not self._closing.wait(LEASE_S / RENEWALS):
             try:
-                self.update(patience_s=0.0)
+                self._update({}, 0.0)
             except (EngineUnreachable, EngineBusy):
                 continue  # the engine is away: the next call tells, or the next renewal succeeds
             except EngineError:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Float32 = NDArray[np.float32]
 FIELDS = ("title", "price", "currency", "brand", "category", "image_url")
 PAGE = 500
+SEVERAL_THREADS_FROM = 2000
 COMPONENTS = 50
 COLOURS = 12
 
@@ -124,9 +125,12 @@ def on_plane(vectors: Float32, method: str, seed: int) -> Float32:
     if method == "tsne":
         require("sklearn")
         from sklearn.manifold import TSNE
+        from threadpoolctl import threadpool_limits
 
         perplexity = min(30.0, (len(vectors) - 1) / 3)
-        flat = TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=-1).fit_transform(flat)
+        # its threads spin while they wait for each other: on few points and busy CPUs, that is most of the time
+        with threadpool_limits(1 if len(vectors) < SEVERAL_THREADS_FROM else None):
+            flat = TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=-1).fit_transform(flat)
     low, high = flat.min(axis=0), flat.max(axis=0)
     placed: Float32 = ((flat - low) / np.maximum(high - low, 1e-12)).astype(np.float32)
     return placed

@@ -19,9 +19,20 @@ from prodsim.plugin.config import default_home
 
 PLAIN_PORT = 18994
 INFINITY_PORT = 18995
-# what it runs with: newer releases of its own requirements broke it
-INFINITY = ["infinity-emb[torch,server]==0.0.78"]
-READY_S = 120.0
+# The releases that it runs with, torch the one of requirements.lock: with newer ones it does not start.
+INFINITY = [
+    "infinity-emb[torch,server]==0.0.78",
+    "torch==2.15.0",
+    "transformers==4.57.6",
+    "sentence-transformers==3.4.1",
+    "huggingface-hub==0.36.2",
+    "numpy==1.26.4",
+    "fastapi==0.165.0",
+    "uvicorn==0.32.1",
+    "typer==0.12.5",
+    "click==8.1.8",
+]
+READY_S = 300.0
 
 
 @contextmanager
@@ -52,9 +63,13 @@ def infinity_program() -> Path:
     folder = Path(os.environ.get("INFINITY_ENVIRONMENT") or default_home() / "bench" / "infinity")
     program = folder / "bin" / "infinity_emb"
     if not program.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        uv = str(Path(sys.executable).with_name("uv"))
+        subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)], check=True)
         installed = subprocess.run(
-            [str(folder / "bin" / "pip"), "install", "--quiet", *INFINITY], capture_output=True, text=True, check=False
+            [uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *INFINITY],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if installed.returncode:
             pytest.skip(f"infinity-emb can't be installed here: {installed.stderr[-200:]}. This check did not run")

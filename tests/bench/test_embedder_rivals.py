@@ -1,6 +1,6 @@
 """The embedder beside others that serve the same model: the plain Serve app, and infinity-emb with its torch engine.
 
-One client for all: the same texts in the same requests, a few at a time, each embedder alone on the machine in turn.
+One client for all: the same texts in the same requests, a few at a time, each embedder in turn while the others wait.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ import gzip
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -24,7 +25,7 @@ from prodsim.embedder.settings import ServerSettings
 from tests.conftest import ROOT, SHARED_DATA
 
 from . import rivals
-from .measure import report, save
+from .measure import interleave_fresh, report, save
 
 pytestmark = pytest.mark.embedder
 
@@ -59,8 +60,8 @@ def titles() -> list[str]:
 
 
 @contextmanager
-def ours(folder: Path, backend: str) -> Iterator[str]:
-    settings = ServerSettings.model_validate({"port": PORT, "backend": backend, "cache_bytes": 0})
+def ours(folder: Path, backend: str, port: int) -> Iterator[str]:
+    settings = ServerSettings.model_validate({"port": port, "backend": backend, "cache_bytes": 0})
     started = local.start(folder, settings)
     try:
         yield f"{started.running.url}/v1/embeddings"
@@ -68,48 +69,55 @@ def ours(folder: Path, backend: str) -> Iterator[str]:
         local.stop(folder)
 
 
-def speed(url: str, titles: list[str]) -> Speed:
-    """Of an embedder that is alone on the machine; the first round warms it up."""
+def ask(client: httpx.Client, url: str, texts: list[str]) -> None:
+    answer = client.post(url, json={"input": texts})
+    assert answer.status_code == 200, answer.text[:300]
+    assert len(answer.json()["data"]) == len(texts)
+
+
+def passages_per_s(url: str, texts: list[str]) -> float:
+    """Of requests with TOGETHER texts, AT_ONCE of them at a time."""
+    requests = [texts[start : start + TOGETHER] for start in range(0, len(texts), TOGETHER)]
     with httpx.Client(trust_env=False, timeout=300) as client, ThreadPoolExecutor(AT_ONCE) as pool:
-
-        def ask(texts: list[str]) -> None:
-            answer = client.post(url, json={"input": texts})
-            assert answer.status_code == 200, answer.text[:300]
-            assert len(answer.json()["data"]) == len(texts)
-
-        rates = []
-        for number in range(ROUNDS + 1):
-            texts = [f"{title} {number}" for title in (titles * 2)[number * 97 :][:PASSAGES]]
-            began = time.perf_counter()
-            list(pool.map(ask, [texts[start : start + TOGETHER] for start in range(0, PASSAGES, TOGETHER)]))
-            rates.append(PASSAGES / (time.perf_counter() - began))
-        times = []
-        for number in range(QUERIES + 10):
-            began = time.perf_counter()
-            ask([f"{' '.join(titles[number].split()[:3])} {number}"])
-            times.append((time.perf_counter() - began) * 1000)
-    return Speed(statistics.median(rates[1:]), statistics.median(times[10:]))
+        began = time.perf_counter()
+        list(pool.map(lambda some: ask(client, url, some), requests))
+        return len(texts) / (time.perf_counter() - began)
 
 
-@pytest.mark.timeout(1200)
+def measure_in_turn(urls: Mapping[str, str], titles: list[str]) -> dict[str, Speed]:
+    """Of each, while the others wait; each in turn in every round, so that what disturbs the machine disturbs all."""
+    rates: dict[str, list[float]] = {name: [] for name in urls}
+    for number in range(ROUNDS + 1):  # the first warms them up
+        texts = [f"{title} {number}" for title in (titles * 2)[number * 97 :][:PASSAGES]]
+        for name, url in urls.items():
+            rates[name].append(passages_per_s(url, texts))
+    with httpx.Client(trust_env=False, timeout=300) as client:
+        calls = {name: partial(query_of, client, url) for name, url in urls.items()}
+        queries = (f"{' '.join(title.split()[:3])} {number}" for number, title in enumerate(titles))
+        timings = interleave_fresh(calls, queries, QUERIES, warm_up=10)
+    return {name: Speed(statistics.median(rates[name][1:]), timings[name].p50_ms) for name in urls}
+
+
+def query_of(client: httpx.Client, url: str, text: str) -> None:
+    ask(client, url, [text])
+
+
+@pytest.mark.timeout(1800)
 def test_passages_and_queries_beside_the_plain_app_and_infinity(tmp_path: Path, titles: list[str]) -> None:
     """Bars: torch 1.4 times the plain app; auto 2.5 times infinity, a single query at most half of its time."""
-    speeds: dict[str, Speed] = {}
-    contenders: list[tuple[str, Callable[[], AbstractContextManager[str]]]] = [
-        ("prodsim torch", lambda: ours(tmp_path / "torch", "torch")),
-        ("prodsim auto", lambda: ours(tmp_path / "auto", "auto")),
-        ("plain Serve app", rivals.plain_serve),
-        ("infinity, torch", rivals.infinity),
-    ]
-    for name, serving in contenders:
-        with serving() as url:
-            speeds[name] = one = speed(url, titles)
-        report(name, [f"{one.passages_per_s:.0f} texts/s, one query {one.query_ms:.1f} ms"])
+    with ExitStack() as servers:
+        urls = {
+            "prodsim torch": servers.enter_context(ours(tmp_path / "torch", "torch", PORT)),
+            "prodsim auto": servers.enter_context(ours(tmp_path / "auto", "auto", PORT + 1)),
+            "plain Serve app": servers.enter_context(rivals.plain_serve()),
+            "infinity, torch": servers.enter_context(rivals.infinity()),
+        }
+        speeds = measure_in_turn(urls, titles)
     over_plain = speeds["prodsim torch"].passages_per_s / speeds["plain Serve app"].passages_per_s
     over_infinity = speeds["prodsim auto"].passages_per_s / speeds["infinity, torch"].passages_per_s
     query_share = speeds["prodsim auto"].query_ms / speeds["infinity, torch"].query_ms
     report(
-        "embedders, one after the other",
+        "embedders, in turn",
         [
             f"{name:16} {one.passages_per_s:6.0f} passages/s, query {one.query_ms:6.1f} ms"
             for name, one in speeds.items()

@@ -22,11 +22,12 @@ import numpy as np
 import pytest
 
 from prodsim.embedder.client import EmbedderClient
+from prodsim.embedder.encoder import encode
 from prodsim.embedder.loading import open_encoder
 from prodsim.embedder.model_files import packaged_model_folder
 from prodsim.embedder.processes import MARK, all_processes, environment, is_alive, marked, stop_marked
 from prodsim.embedder.server import files_of_ray
-from prodsim.embedder.settings import EmbedderSettings
+from prodsim.embedder.settings import EmbedderSettings, ModelSettings
 from prodsim.plugin.errors import EmbedderError
 
 if TYPE_CHECKING:
@@ -111,6 +112,14 @@ def test_the_model_says_what_it_is(client: EmbedderClient) -> None:
     model = client.model()
     assert (model.id, model.dimension, model.max_tokens) == ("all-minilm-l6-v2", 384, 256)
     assert len(model.revision) == 12
+
+
+def test_of_a_matryoshka_model_the_leading_dimensions_are_kept_at_length_1_and_are_another_revision() -> None:
+    whole, short = open_encoder(ModelSettings()), open_encoder(ModelSettings(dimension=128))
+    assert (short.card.dimension, short.card.revision != whole.card.revision) == (128, True)
+    leading = encode(whole, TEXTS, "passage").vectors[:, :128]
+    expected = leading / np.linalg.norm(leading, axis=1, keepdims=True)
+    assert encode(short, TEXTS, "passage").vectors == pytest.approx(expected, abs=1e-5)
 
 
 def test_blank_text_weighs_nothing_and_has_a_unit_vector(client: EmbedderClient) -> None:

@@ -117,7 +117,7 @@ def test_products_written_while_pages_are_read_are_caught(any_shop: Shop) -> Non
         alias = any_shop.settings.alias
         for number in range(0, 90, 3):
             any_shop.client.update(index=alias, id=f"p{number}", body={"doc": {"stock": 1}})
-        seen = []
+        seen: list[str] = []
         upto = {shard: stand.checkpoint for shard, stand in stands(any_shop.client, sync.route.source).items()}
         any_shop.client.indices.refresh(index=alias)
         for page in changed_since(sync.route.asking, sync.route.source, {}, upto):

@@ -297,12 +297,15 @@ attributes:
 COLUMNS = st.sampled_from([*"abcdefghijklmnopqrstuv", "id", "name"])
 
 
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    return catalog(tmp_path_factory.mktemp("any"), EVERYTHING)
+
+
 @settings(max_examples=200)
 @given(row=st.dictionaries(COLUMNS, JSON), whole=st.booleans())
-def test_any_row_is_a_product_or_has_problems(
-    row: dict[str, Any], whole: bool, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    shop = catalog(tmp_path_factory.mktemp("any"), EVERYTHING)
+def test_any_row_is_a_product_or_has_problems(row: dict[str, Any], whole: bool, everything: Catalog) -> None:
+    shop = everything
     made = shop.prepare({**row, "id": "1", "name": "Boot"} if whole else row)
     if isinstance(made, Product):
         assert orjson.loads(orjson.dumps(made.document())) == made.document()

@@ -39,6 +39,7 @@ def test_models_are_declared_by_the_name_that_clients_use(tmp_path: Path) -> Non
         ("models: {3: }", "no name for a model"),
         ("models: {a: {backend: torch, precision: int8}}", "torch computes in fp32 or bf16 or fp16"),
         ("models: {a: {backend: openvino, num_gpus: 1}}", "CPUs only"),
+        ("models: {a: {kind: image, backend: openvino}}", "images are computed by torch"),
     ],
 )
 def test_a_file_that_can_t_be_used_is_refused_in_one_line(tmp_path: Path, text: str, says: str) -> None:

@@ -1,0 +1,76 @@
+"""How one copy of a model spends its time: its stages beside each other, queries beside passages."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from prodsim.embedder.encoder import Encoded, InputType, Item
+from prodsim.embedder.fake import FakeEncoder
+from prodsim.embedder.replica import EncoderReplica
+from prodsim.embedder.settings import ModelSettings
+
+
+class Watched(FakeEncoder):
+    """Runs a batch of passages only once it is let go; tells when stages begin."""
+
+    def __init__(self) -> None:
+        super().__init__("fake-16", 16)
+        self.prepared = threading.Semaphore(0)
+        self.running = threading.Event()
+        self.go = threading.Event()
+
+    def prepare(self, items: Sequence[Item], input_type: InputType) -> list[str]:
+        texts = super().prepare(items, input_type)
+        self.prepared.release()
+        return texts
+
+    def run(self, prepared: list[str]) -> Encoded:
+        if prepared[0].startswith("passage"):
+            self.running.set()
+            assert self.go.wait(20)
+        return super().run(prepared)
+
+
+@pytest.fixture
+def replica() -> Any:
+    replica = EncoderReplica(ModelSettings(model="fake-16"))
+    replica.encoder = Watched()
+    return replica
+
+
+async def happens(event: threading.Event | threading.Semaphore) -> bool:
+    if isinstance(event, threading.Event):
+        return await asyncio.to_thread(event.wait, 10)
+    return await asyncio.to_thread(event.acquire, timeout=10)
+
+
+def test_the_next_batch_is_tokenised_while_one_is_computed(replica: Any) -> None:
+    async def run() -> None:
+        first = asyncio.create_task(replica.encode(["passage one"], "passage"))
+        assert await happens(replica.encoder.running)
+        assert await happens(replica.encoder.prepared)
+        second = asyncio.create_task(replica.encode(["passage two"], "passage"))
+        assert await happens(replica.encoder.prepared)
+        assert not first.done()
+        replica.encoder.go.set()
+        assert len((await first)[0]) == len((await second)[0]) == 16 * 4
+
+    asyncio.run(run())
+
+
+def test_a_query_is_computed_while_passages_are(replica: Any) -> None:
+    async def run() -> None:
+        passages = asyncio.create_task(replica.encode(["passage"], "passage"))
+        assert await happens(replica.encoder.running)
+        vectors, tokens = await asyncio.wait_for(replica.encode(["warm jacket"], "query"), 10)
+        assert (len(vectors), tokens) == (16 * 4, [2])
+        assert not passages.done()
+        replica.encoder.go.set()
+        await passages
+
+    asyncio.run(run())
