@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 PAUSE_S = 0.005
 NEW_NUMBERS = 10_000
+AGO = 42  # writes: what was created at the moment of a swap can be changed a moment later
 
 
 class SteadyWriter:
@@ -65,11 +66,11 @@ class SteadyWriter:
         product = as_lists(made_up(self.shop, NEW_NUMBERS + number, sku=sku))
         client.index(index=alias, id=sku, body=product)
         self.ledger[sku] = product["price"]
-        if number % 3 == 0:
-            self._reprice(f"w{number - 1}", 5.5)
-        if number % 4 == 0:
-            client.delete(index=alias, id=f"w{number - 2}")
-            del self.ledger[f"w{number - 2}"]
+        if number % 3 == 0 and number > AGO:
+            self._reprice(f"w{number - AGO + 10}", 5.5)
+        if number % 4 == 0 and number > AGO:
+            client.delete(index=alias, id=f"w{number - AGO}")
+            del self.ledger[f"w{number - AGO}"]
         if number % 5 == 0:
             self._reprice(f"p{number % 100}", float(number))
         self.writes += 1

@@ -47,10 +47,14 @@ def swap(move: Move) -> None:
         until_short(sync)
         sync.remove_gone()
         forget_deletions(move, target)
-        sync.round()
+        loads = write_alias(source) in aliases_of(move, source)
         recorder.record()
+        # From here to the swap there are as few calls as can be: a product that is created meanwhile is seen only after
+        # the first round of the drain.
+        sync.round()
         at_swap = {shard: stand.highest for shard, stand in stands(move.client, target).items()}
-        move.lease.update(**{"back_at_swap" if operation.goes_back else "at_swap": at_swap})
+        noted = "back_at_swap" if operation.goes_back else "at_swap"
+        move.lease.update(**{noted: at_swap, checkpoints: dict(sync.checkpoints)})
         fence = move.lease.fenced_name(target)
         actions: list[dict[str, Any]] = [
             {"remove": {"index": target, "alias": fence, "must_exist": True}},
@@ -58,7 +62,7 @@ def swap(move: Move) -> None:
             {"remove": {"index": source, "alias": operation.alias, "must_exist": True}},
             {"add": {"index": target, "alias": operation.alias, "is_write_index": True}},
         ]
-        if write_alias(source) in aliases_of(move, source):  # a load that is under way has to look where it writes
+        if loads:  # a load that is under way has to look where it writes
             actions.insert(0, {"remove": {"index": source, "alias": write_alias(source), "must_exist": False}})
         if not move.lease.change_aliases(actions):
             move.lease.adopt(target)  # raises where another owner is there
