@@ -11,7 +11,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export UV_LINK_MODE ?= hardlink
 
-.PHONY: help setup demo test test-unit lint bench chaos stop clean lock tools chart chart-docs image sbom audit sizing security
+.PHONY: help setup demo test test-unit lint bench chaos live stop clean lock tools chart chart-docs image sbom audit sizing security
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -31,9 +31,9 @@ setup: $(READY)  ## the virtual environment in .venv, from the lock file
 demo: $(READY)  ## a real engine and embedder, the example catalog, a few searches
 	@$(BIN)/prodsim-admin demo
 
-test: $(READY) lint  ## lint, unit, packaging, integration, relevance, chart (where helm is: make tools) and chaos in short
+test: $(READY) lint  ## lint, unit, packaging, integration, relevance, chart (where helm is: make tools) chaos and live in short
 	@$(BIN)/python -m pytest tests/unit
-	@$(BIN)/python -m pytest --durations=40 tests/packaging tests/chart tests/integration tests/relevance tests/chaos
+	@$(BIN)/python -m pytest --durations=40 tests/packaging tests/chart tests/integration tests/relevance tests/chaos tests/live
 
 test-unit: $(READY)  ## the unit tests alone, no network, under 30 s
 	@$(BIN)/python -m pytest tests/unit
@@ -48,6 +48,9 @@ bench: $(READY)  ## speed, memory and judged relevance, as ratios against named 
 
 chaos: $(READY)  ## loads through kills, stops, cuts and full disks, in full
 	@CHAOS=whole $(BIN)/python -m pytest -v tests/chaos
+
+live: $(READY)  ## reindex and model rollout under live traffic, 20,000 products, ten seeds
+	@LIVE=whole $(BIN)/python -m pytest -v -s tests/live
 
 security: $(READY)  ## the whole query path over TLS with the three roles, on the engine's security plugin
 	@$(BIN)/python -m pytest tests/security

@@ -18,6 +18,7 @@ from prodsim.plugin.errors import EmbedderError, EmbedderNotReady
 
 from .batching import Overloaded
 from .encoder import BadItem, ModelCard
+from .flights import FRESH
 from .held import Held, Room
 from .items import ItemReader, refusal
 from .keys import Keys
@@ -115,6 +116,7 @@ def create_api(
 
     async def embed(request: Request) -> Response:
         check_content_type(request)
+        FRESH.set("no-cache" in request.headers.get("cache-control", ""))
         with Held(room) as held:
             body = await read_body(request, settings.max_body_bytes, held)
             return await answer(parse_embeddings_request(body, settings.max_items), held)

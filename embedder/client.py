@@ -122,16 +122,20 @@ class EmbedderClient:
         raise EmbedderError(f"the embedder at {self.url} does not serve model {name!r}: there is {there}")
 
     def embed(
-        self, texts: Sequence[str], input_type: Literal["query", "passage"], model: str | None = None
+        self,
+        texts: Sequence[str],
+        input_type: Literal["query", "passage"],
+        model: str | None = None,
+        fresh: bool = False,
     ) -> tuple[Float32, Float32]:
         """Vectors float32 (n, dimension), each of length 1, and weights float32 (n,), 0 for texts that mean nothing.
 
-        Long lists travel in several requests.
+        Long lists travel in several requests. `fresh`: encoded now, though the embedder may know their vectors.
         """
         for position, text in enumerate(texts):
             if not isinstance(text, str):
                 raise EmbedderError(f"text {position} is {type(text).__name__}, not a string: nothing was embedded")
-        return self.embed_inputs(texts, input_type, model)
+        return self.embed_inputs(texts, input_type, model, fresh)
 
     def embed_images(
         self, images: Sequence[bytes | str], input_type: Literal["query", "passage"], model: str | None = None
@@ -152,13 +156,17 @@ class EmbedderClient:
         )
 
     def embed_inputs(
-        self, inputs: Sequence[Input], input_type: Literal["query", "passage"], model: str | None
+        self,
+        inputs: Sequence[Input],
+        input_type: Literal["query", "passage"],
+        model: str | None,
+        fresh: bool = False,
     ) -> tuple[Float32, Float32]:
         served = self.cached_model(model)
         vectors = np.empty((len(inputs), served.dimension), dtype=np.float32)
         weights = np.empty(len(inputs), dtype=np.float32)
         for start, end in chunks(inputs, served.max_items):
-            vectors[start:end], weights[start:end] = self.embed_chunk(inputs[start:end], input_type, served)
+            vectors[start:end], weights[start:end] = self.embed_chunk(inputs[start:end], input_type, served, fresh)
         return vectors, weights
 
     def cached_model(self, name: str | None) -> Model:
@@ -168,14 +176,14 @@ class EmbedderClient:
         return self.model(name)
 
     def embed_chunk(
-        self, inputs: Sequence[Input], input_type: Literal["query", "passage"], model: Model
+        self, inputs: Sequence[Input], input_type: Literal["query", "passage"], model: Model, fresh: bool = False
     ) -> tuple[Float32, Float32]:
         body = {"input": list(inputs), "model": model.id, "input_type": input_type, "encoding_format": "base64"}
         try:
             content = orjson.dumps(body)
         except orjson.JSONEncodeError:
             raise EmbedderError(f"a text can't be sent to {self.url}: texts must be valid Unicode strings") from None
-        answer = self.transport.call("POST", "/v1/embeddings", content)
+        answer = self.transport.call("POST", "/v1/embeddings", content, {"cache-control": "no-cache"} if fresh else {})
         try:
             return read_embeddings(answer, len(inputs), model)
         except (KeyError, TypeError, ValueError, binascii.Error) as error:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Callable, Coroutine, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from .encoder import BadItem, Encoded, InputType, Item
 
 Encode = Callable[[Sequence[Item], InputType], Coroutine[Any, Any, Encoded]]
 Key = str | bytes
+# Set for a request that wants its items encoded anew, whatever is known of them.
+FRESH: ContextVar[bool] = ContextVar("fresh", default=False)
 SPACES = re.compile(r"[ \t\r\n]+")
 
 
@@ -62,6 +65,9 @@ class Flights:
             BadItem: the item at its position can't be encoded.
             EmbedderError: what the encoding raised.
         """
+        if FRESH.get():
+            encoded = await self.encode(items, input_type)
+            return [row_of(encoded, row) for row in range(len(items))]
         wanted = [key_of(item) for item in items]
         contents = {key: key if isinstance(key, str) else item for key, item in zip(wanted, items, strict=True)}
         rows: dict[Key, Row] = {}

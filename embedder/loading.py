@@ -44,6 +44,10 @@ def warm_up_items(modalities: Collection[Modality]) -> Iterator[list[Item]]:
 def load(source: ModelSource, settings: ModelSettings) -> Encoder:
     if source.fake_dimension is not None:
         return FakeEncoder(source.id, source.fake_dimension, settings.kind)
+    if source.universal:
+        from .universal import UniversalEncoder
+
+        return UniversalEncoder(source.id, settings)
     if source.folder is None:
         from .images.encoder import ImageEncoder
 

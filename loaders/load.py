@@ -14,6 +14,7 @@ from prodsim.plugin.errors import CatalogError
 
 from .account import Account
 from .batch import BATCH_ROWS, Batch, Row, in_batches, prepared
+from .bulk.write_alias import WriteAlias
 from .bulk.writer import GIVE_UP_AFTER_S, BulkWriter
 from .checkpoint import Checkpoint, Settled
 from .journey import TRAVEL, UPDATABLE, Arrived, Mode, Road
@@ -138,7 +139,14 @@ class Load:
         self.settling = threading.Lock()
         self.under_way: Counter[str] = Counter()  # SKUs of batches that are not settled
         waiting = Waiting(options.patience_s, say, self.pause)
-        writer = BulkWriter(target.client, target.index, say=say, give_up_after_s=options.patience_s, pause=self.pause)
+        writer = BulkWriter(
+            target.client,
+            target.index,
+            say=say,
+            give_up_after_s=options.patience_s,
+            pause=self.pause,
+            through=WriteAlias(target.client, target.index, target.behind),
+        )
         self.road = Road(target, writer, waiting, checkpoint.run.version, options.only)
 
     def pause(self, seconds: float) -> None:

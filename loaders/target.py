@@ -23,13 +23,17 @@ VECTORS = ("text_vector_*", "image_vector_*", "fused_vector_*")
 
 @dataclass(frozen=True)
 class Target:
-    """Where products go, the model that they are embedded with, and their further vectors."""
+    """Where products go, the model that they are embedded with, and their further vectors.
+
+    `behind` is the alias that has to point at the index for products to go there.
+    """
 
     client: OpenSearch
     index: str
     embedder: EmbedderClient
     model: TextModel
     legs: tuple[Leg, ...] = ()
+    behind: str | None = None
 
     @property
     def vector(self) -> str:

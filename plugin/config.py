@@ -20,6 +20,7 @@ from .errors import ConfigError
 
 ENV_PREFIX = "PRODSIM_"
 CONFIG_FILE_VARIABLE = "PRODSIM_CONFIG"
+LEASE_VARIABLE = "PRODSIM_LEASE_S"  # of a move; read where it is held, and in no prodsim.yaml
 DEFAULT_CONFIG_FILE = "prodsim.yaml"
 SECRETS = ("engine_password", "reader_password", "embedder_api_key", "pseudonym_key")
 
@@ -229,7 +230,7 @@ def load_settings(**flags: Any) -> Settings:
 
 
 def unknown_variables() -> list[str]:
-    known = {f"{ENV_PREFIX}{name}".upper() for name in Settings.model_fields} | {CONFIG_FILE_VARIABLE}
+    known = {f"{ENV_PREFIX}{name}".upper() for name in Settings.model_fields} | {CONFIG_FILE_VARIABLE, LEASE_VARIABLE}
     return [
         f"unknown setting {name} in the environment: known are {', '.join(sorted(known))}"
         for name in sorted(os.environ)

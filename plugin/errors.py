@@ -8,7 +8,9 @@ ProdsimError            exit code 1
 ├── CatalogError        1   a source that can't be read, or a row set that can't be loaded
 ├── EngineError         1   OpenSearch refuses, is the wrong one, or is in a state that needs a person
 │   ├── EngineUnreachable
-│   └── EngineBusy
+│   ├── EngineBusy
+│   ├── LeaseHeld       another process moves the catalog
+│   └── LeaseLost       another process took over the move of this one
 ├── EmbedderError       1   the embedder refuses or answers nonsense
 │   ├── EmbedderUnreachable
 │   └── EmbedderNotReady
@@ -70,6 +72,14 @@ class EngineUnreachable(EngineError):
 
 class EngineBusy(EngineError):
     """It refuses for now (429, 502, 503, 504): the same call may go through later."""
+
+
+class LeaseHeld(EngineError):
+    pass
+
+
+class LeaseLost(EngineError):
+    pass
 
 
 class EmbedderError(ProdsimError):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from prodsim.loaders.bulk.write_alias import write_alias
+from prodsim.loaders.bulk.write_alias import is_write_alias
 from prodsim.mappings.bundle import PREFIX, TextModel
 
 from .client import engine_errors
@@ -91,7 +91,7 @@ def as_product_index(name: str, body: Mapping[str, Any]) -> ProductIndex | None:
     model_name, _, revision = str(meta["model"]).rpartition("@")
     return ProductIndex(
         name=name,
-        aliases=frozenset(body.get("aliases", {})) - {write_alias(name)},
+        aliases=frozenset(found for found in body.get("aliases", {}) if not is_write_alias(found, name)),
         model=TextModel(model_name, revision, int(meta["dimension"])),
         settings=body["settings"]["index"],
         owner=meta.get("owner"),
@@ -188,11 +188,19 @@ def delete_index(client: OpenSearch, name: str) -> None:
         EngineError: an alias still points at it.
     """
     with engine_errors(f"deleting index {name}"):
-        aliases = client.indices.get_alias(index=name)[name]["aliases"].keys() - {write_alias(name)}
+        aliases = [
+            found for found in client.indices.get_alias(index=name)[name]["aliases"] if not is_write_alias(found, name)
+        ]
     if aliases:
         raise EngineError(f"index {name} is behind alias {', '.join(sorted(aliases))}: it is not deleted")
     with engine_errors(f"deleting index {name}"):
         client.indices.delete(index=name)
+    delete_pipelines(client, name)
+
+
+def delete_pipelines(client: OpenSearch, name: str) -> None:
+    """Of an index that is gone."""
+    with engine_errors(f"deleting the pipelines of {name}"):
         client.ingest.delete_pipeline(id=pipeline_name(name), ignore=[404])
         client.transport.perform_request(
             "DELETE", f"/_search/pipeline/{pipeline_name(name)}", params={"ignore": (404,)}

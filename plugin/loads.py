@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from prodsim.loaders.account import Account
+from prodsim.loaders.bulk.write_alias import CatalogMoved
 from prodsim.loaders.bulk.writer import BulkWriter
 from prodsim.loaders.checkpoint import Checkpoint, Duplicate, Run, new_version
 from prodsim.loaders.load import Progress, load_rows
@@ -66,16 +67,50 @@ def load(shop: Shop, request: Request, progress: Progress, say: Say) -> Outcome:
         if checkpoint is None:
             run = Run(new_version(), serving.name, False, last_writes(shop.client, serving.name))
             checkpoint = begin(shop, request, "load", run)
-        target = shop.target(serving.name)
         with checkpoint, told_how_to_go_on(checkpoint, say), rejects_of(request, checkpoint) as rejects:
-            account = rows_loaded(target, request, checkpoint, rejects, progress, say)
-            if request.options.mode == "full":
-                with writer_for(shop, request, serving.name, say) as writer:
-                    removed = remove_missing(target, checkpoint, writer, request.options.max_delete_share)
-                account = replace(account, removed=removed)
+            while True:
+                try:
+                    account = loaded_into(shop, serving.name, request, checkpoint, rejects, progress, say)
+                    break
+                except CatalogMoved:
+                    serving = moved_meanwhile(shop, checkpoint, request, say)
             waiting = Waiting(request.options.patience_s, say)
             waiting.outlast(lambda: count_products(shop.client, serving.name))  # refreshes: all is found now
             return ended(request, checkpoint, rejects, Outcome(serving.name, None, account))
+
+
+def loaded_into(
+    shop: Shop,
+    index: str,
+    request: Request,
+    checkpoint: Checkpoint,
+    rejects: RejectsFile,
+    progress: Progress,
+    say: Say,
+) -> Account:
+    """The rows in the index, and with mode full what the source lacks out of it."""
+    target = replace(shop.target(index), behind=shop.settings.alias)
+    account = rows_loaded(target, request, checkpoint, rejects, progress, say)
+    if request.options.mode == "full":
+        with writer_for(shop, request, index, say) as writer:
+            removed = remove_missing(target, checkpoint, writer, request.options.max_delete_share)
+        account = replace(account, removed=removed)
+    return account
+
+
+def moved_meanwhile(shop: Shop, checkpoint: Checkpoint, request: Request, say: Say) -> ProductIndex:
+    """The index that the alias points at now; the load goes on there after what is settled, which was carried over.
+
+    Raises:
+        EngineError: it was made with another model.
+    """
+    serving = indexes.serving_index(shop.client, shop.settings.alias)
+    require_model(shop, serving)
+    checkpoint.move_to(serving.name)
+    say(f"{shop.settings.alias} was moved to {serving.name} meanwhile: the load goes on there")
+    if request.options.mode == "full":
+        say("what the source lacks is not removed this time: load it again for that")
+    return serving
 
 
 def rebuild(shop: Shop, request: Request, replaces: str | None, progress: Progress, say: Say) -> Outcome:

@@ -29,6 +29,7 @@ class EmbedderProxy:
         self.target = httpx.Client(base_url=target_url, timeout=120)
         self.mode = "pass"
         self.delay_s = 0.0
+        self.asked = 0
         self.texts: list[str] = []
         self.lock = threading.Lock()
         proxy = self
@@ -90,6 +91,7 @@ class EmbedderProxy:
         return answer.status_code, {"content-type": answer.headers["content-type"]}, answer.content
 
     def embed(self, path: str, content: bytes) -> Answer | None:
+        self.asked += 1
         time.sleep(self.delay_s)
         match self.mode:
             case "refuse":

@@ -21,6 +21,7 @@ PARAMETERS = {
     "require_alias": "true",
     "filter_path": "errors,items.*.status,items.*.result,items.*.error",
 }
+PLACES = ",items.*._seq_no,items.*._primary_term"  # further down the filter path, where they are asked for
 HEADERS = {"content-type": "application/x-ndjson"}
 
 
@@ -68,8 +69,8 @@ def connections_like(client: OpenSearch) -> Transport:
     )
 
 
-def post_bulk(transport: Transport, path: str, body: bytes) -> Any:
-    """The engine's answer to a bulk request, as JSON.
+def post_bulk(transport: Transport, path: str, body: bytes, places: bool = False) -> Any:
+    """The engine's answer to a bulk request, as JSON; with the _seq_no of each write where `places` are asked for.
 
     It goes around `OpenSearch.bulk`, which would parse the answer with the standard library's `json`.
 
@@ -78,5 +79,6 @@ def post_bulk(transport: Transport, path: str, body: bytes) -> Any:
         ValueError: the answer is not JSON.
     """
     connection = transport.get_connection()
-    _, _, text = connection.perform_request("POST", path, PARAMETERS, body, headers=HEADERS)
+    parameters = {**PARAMETERS, "filter_path": PARAMETERS["filter_path"] + PLACES} if places else PARAMETERS
+    _, _, text = connection.perform_request("POST", path, parameters, body, headers=HEADERS)
     return orjson.loads(text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from prodsim.plugin.errors import EngineError
 
@@ -17,17 +17,51 @@ if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
 SUFFIX = "-WRITE"
+FENCE_SUFFIX = "-MOVE-"
 
 
 def write_alias(index: str) -> str:
     return f"{index}{SUFFIX}"
 
 
-class WriteAlias:
-    """The write alias of one index, from the first `put` to `remove`."""
+def fence_alias(index: str, fence: int) -> str:
+    """The name that the owner of a move with that fence number writes through (`prodsim.plugin.moving.lease`)."""
+    return f"{index}{FENCE_SUFFIX}{fence}"
 
-    def __init__(self, client: OpenSearch, index: str) -> None:
+
+def is_write_alias(name: str, index: str) -> bool:
+    """Whether the alias of the index is one that only prodsim's own writes go through."""
+    return name == write_alias(index) or name.startswith(f"{index}{FENCE_SUFFIX}")
+
+
+class WrittenThrough(Protocol):
+    """A name that the bulk writer writes through: `put` before every request, `lost` where the engine has no such
+    name (it may raise, which ends the writer), `remove` at the end."""
+
+    @property
+    def name(self) -> str: ...
+
+    def put(self) -> None: ...
+
+    def lost(self) -> None: ...
+
+    def remove(self) -> None: ...
+
+
+class CatalogMoved(EngineError):
+    """The alias that an index was written for points at another one by now."""
+
+
+class WriteAlias:
+    """The write alias of one index, from the first `put` to `remove`.
+
+    With `behind`, the catalog's alias, the index is written to only as long as that points at it: a move takes the
+    write alias away in the call that swaps the catalog's.
+    """
+
+    def __init__(self, client: OpenSearch, index: str, behind: str | None = None) -> None:
         self.name = write_alias(index)
+        self.behind = behind
         self.is_there = False
         self._client = client
         self._index = index
@@ -39,6 +73,7 @@ class WriteAlias:
 
         Raises:
             EngineError: the index is gone, or is another one of that name by now.
+            CatalogMoved: the catalog's alias points at another index.
             TransportError: as opensearch-py does.
         """
         with self._lock:
@@ -48,7 +83,13 @@ class WriteAlias:
             if self._uuid not in (None, uuid):
                 raise EngineError(f"index {self._index} was deleted and made anew meanwhile: start the load over")
             self._client.indices.put_alias(index=self._index, name=self.name)
-            self._uuid, self.is_there = uuid, True
+            self._uuid = uuid
+            if self.behind is not None and self._index not in self._client.indices.get_alias(
+                name=self.behind, ignore=[404]
+            ):
+                self._client.indices.delete_alias(index=self._index, name=self.name, ignore=[404])
+                raise CatalogMoved(f"{self.behind} does not point at {self._index} any more: it was moved meanwhile")
+            self.is_there = True
 
     def lost(self) -> None:
         """Someone removed the alias: the next `put` makes it again."""

@@ -20,7 +20,7 @@ from .bulk_answer import NOT_OPENSEARCH, NOT_THERE, Verdict, judge_answer, judge
 from .bulk_request import connections_like, post_bulk, request_body, size_bytes
 from .pacing import MIB, BytesInFlight, RequestSize
 from .patience import Patience, Tries
-from .write_alias import WriteAlias
+from .write_alias import WriteAlias, WrittenThrough
 from .writes import Done, UnwritableDocument, Write, index_write
 
 if TYPE_CHECKING:
@@ -70,15 +70,19 @@ class BulkWriter:
         say: Callable[[str], None] = lambda line: None,
         give_up_after_s: float = GIVE_UP_AFTER_S,
         pause: Callable[[float], object] | None = None,
+        through: WrittenThrough | None = None,
+        places: bool = False,
     ) -> None:
         """`say` gets one line when the engine keeps writes waiting, from whichever thread notices.
 
         `give_up_after_s` is how long one caller's writes may make no progress; six times that for a full disk. `pause`
-        waits for so many seconds between tries; what it raises ends the `write` that it was called for.
+        waits for so many seconds between tries; what it raises ends the `write` that it was called for. `through` is
+        another name to write through than `write_alias`. With `places` each `Done` says where its write is.
         """
         self._index = index
         self._transport = connections_like(client)
-        self._alias = WriteAlias(client, index)
+        self._alias = through or WriteAlias(client, index)
+        self._places = places
         self._path = f"/{quote(self._alias.name)}/_bulk"
         self._size = RequestSize()
         self._in_flight = BytesInFlight(max_bytes_in_flight)
@@ -174,7 +178,7 @@ class BulkWriter:
             case "missing" | "superseded" if item.uncertain and is_gone(item.write, verdict):
                 return Done(item.write.sku, "written")  # by the try whose answer was lost, or by someone else
             case "written" | "superseded" | "missing" as status:
-                return Done(item.write.sku, status, verdict.code, verdict.message)
+                return Done(item.write.sku, status, verdict.code, verdict.message, verdict.seen_at)
         message = verdict.message
         if verdict.code == "too_large":
             message = f"its {size_bytes(item.write):,} bytes are too many, even alone: {message}"
@@ -196,7 +200,7 @@ class BulkWriter:
                     self._retries += any(item.failures for item in batch)
                     self._bytes += len(body)
                 began = time.monotonic()
-                verdicts = judge_answer(post_bulk(self._transport, self._path, body), writes)
+                verdicts = judge_answer(post_bulk(self._transport, self._path, body, self._places), writes)
             except TransportError as error:
                 verdicts = [judge_exception(error)] * len(batch)
             except ValueError:

@@ -24,6 +24,7 @@ from .load import load
 from .model import app as model_app
 from .plan import plan
 from .ranking import app as ranking_app
+from .refresh import refresh
 from .reindex import reindex
 from .search import search, similar
 from .security import app as roles_app
@@ -39,7 +40,21 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, setup, status, doctor, uninstall, load, search, similar, reindex, evaluate, compare, plan):
+for command in (
+    demo,
+    setup,
+    status,
+    doctor,
+    uninstall,
+    load,
+    search,
+    similar,
+    reindex,
+    refresh,
+    evaluate,
+    compare,
+    plan,
+):
     app.command()(command)
 app.add_typer(engine_app, name="engine")
 app.add_typer(ranking_app, name="ranking")

@@ -192,7 +192,7 @@ def test_reindex_and_rollback_move_the_alias_and_their_dry_runs_do_not(
     assert admin("reindex", "--rollback", "--dry-run")[0] == 0
     assert indexes_behind(client, alias) == [second]
     code, out, _ = admin("reindex", "--rollback")
-    assert (code, out) == (0, f"{alias}: {second} -> {first}\n")
+    assert (code, out.splitlines()[0]) == (0, f"{alias}: reindex {first} -> {second} back: rolled_back")
     assert indexes_behind(client, alias) == [first]
     assert "no earlier index" in error_of(admin("reindex", "--rollback"), ExitCode.NOT_FOUND)
 

@@ -20,9 +20,13 @@ from prodsim.loaders.request import Request
 from prodsim.mappings.bundle import TextModel, ingest_pipeline
 from prodsim.mappings.text import embedding_text, text_hash
 from prodsim.plugin import catalogs, indexes, loads
-from prodsim.plugin.errors import CatalogError, EngineError, NotFound
+from prodsim.plugin.errors import CatalogError, EngineError
+from prodsim.plugin.moving import machine
+from prodsim.plugin.moving.record import Operation
+from prodsim.plugin.moving.record import Options as MoveOptions
 from prodsim.plugin.shop import Shop, embedder_model
 from tests.catalog_files import no_line, no_report
+from tests.filled_catalog import unwatched
 
 if TYPE_CHECKING:
     from prodsim.plugin.loads import Outcome
@@ -38,8 +42,12 @@ def load(shop: Shop, folder: Path, products: list[dict[str, Any]], **options: An
     return loads.load(shop, request(folder, products, options=Options(**options)), no_report, no_line)
 
 
-def reindex(shop: Shop, asked: Request | None = None) -> Outcome:
-    return catalogs.reindex(shop, no_report, no_line, asked)
+def rebuild(shop: Shop, asked: Request) -> Outcome:
+    return catalogs.rebuild_from(shop, no_report, no_line, asked)
+
+
+def move(shop: Shop) -> Operation:
+    return machine.start(shop, "reindex", MoveOptions(), unwatched, no_line)
 
 
 def product(number: int, **others: Any) -> dict[str, Any]:
@@ -84,31 +92,13 @@ def test_a_first_load_that_fails_leaves_nothing_behind(shop: Shop, tmp_path: Pat
     assert indexes.product_indexes(shop.client, shop.settings.alias) == []
 
 
-def test_reindex_copies_everything_without_embedding_and_rolls_back(shop: Shop, tmp_path: Path) -> None:
-    alias = shop.settings.alias
-    load(shop, tmp_path, [product(number, variant_group="g") for number in range(30)])
-    before = stored(shop)
-    outcome = reindex(shop)
-    assert (outcome.index, outcome.previous) == (f"{alias}-000002", f"{alias}-000001")
-    assert (outcome.account.read, outcome.account.indexed, outcome.account.embedded) == (30, 30, 0)
-    after = stored(shop)
-    assert {sku: without_time(source) for sku, source in after.items()} == {
-        sku: without_time(source) for sku, source in before.items()
-    }
-    assert indexes.indexes_behind(shop.client, alias) == [f"{alias}-000002"]
-    assert catalogs.rollback(shop.client, alias) == (f"{alias}-000001", f"{alias}-000002")
-    assert indexes.indexes_behind(shop.client, alias) == [f"{alias}-000001"]
-    with pytest.raises(NotFound, match="no earlier index"):
-        catalogs.rollback(shop.client, alias)
-
-
 def test_reindex_from_a_file_replaces_the_catalog_and_keeps_one_index_for_a_rollback(
     shop: Shop, tmp_path: Path
 ) -> None:
     alias = shop.settings.alias
     load(shop, tmp_path, [product(1), product(2)])
     for number in (3, 4):
-        reindex(shop, request(tmp_path, [product(number)]))
+        rebuild(shop, request(tmp_path, [product(number)]))
         assert set(stored(shop)) == {f"p{number}"}
     left = [index.name for index in indexes.product_indexes(shop.client, alias)]
     assert left == [f"{alias}-000002", f"{alias}-000003"]
@@ -119,7 +109,7 @@ def test_reindex_from_a_file_replaces_the_catalog_and_keeps_one_index_for_a_roll
 def test_a_reindex_that_finds_no_products_leaves_the_alias_as_it_was(shop: Shop, tmp_path: Path) -> None:
     load(shop, tmp_path, [product(1)])
     with pytest.raises(CatalogError, match="the alias stays as it was"):
-        reindex(shop, request(tmp_path, [{"sku": "x", "title": ""}]))
+        rebuild(shop, request(tmp_path, [{"sku": "x", "title": ""}]))
     assert set(stored(shop)) == {"p1"}
     assert len(indexes.product_indexes(shop.client, shop.settings.alias)) == 1
 
@@ -148,8 +138,8 @@ def test_a_reindex_changes_the_model_and_a_rollback_brings_the_old_one_back(
     settings = shop.settings.model_copy(update={"embedder_url": fake_embedder_url})
     with EmbedderClient(fake_embedder_url) as embedder:
         other = Shop(shop.client, settings, embedder, embedder_model(embedder, settings))
-        outcome = reindex(other)
-    assert (outcome.account.indexed, outcome.account.embedded) == (10, 10)
+        tally = move(other).tally
+    assert (tally.copied, tally.embedded) == (10, 10)
     mapping = shop.client.indices.get_mapping(index=alias)[f"{alias}-000002"]["mappings"]["properties"]
     assert [name for name in mapping if name.startswith("text_vector_")] == ["text_vector_64"]
     assert all("text_vector_384" not in source for source in stored(shop).values())
@@ -166,14 +156,9 @@ def test_a_reindex_changes_the_model_and_a_rollback_brings_the_old_one_back(
 
     assert "prodsim text vectors" in explained()
     assert similar() == 5
-    catalogs.rollback(shop.client, alias)
+    machine.rollback(shop, unwatched, no_line)
     assert "prodsim text vectors" in explained()
     assert similar() == 5
-
-
-def without_time(source: dict[str, Any]) -> dict[str, Any]:
-    ignored = ("loaded_at", "run")
-    return {**source, "prodsim": {name: value for name, value in source["prodsim"].items() if name not in ignored}}
 
 
 def test_a_product_that_others_write_is_embedded_by_the_engine_as_the_loader_would(shop: Shop, tmp_path: Path) -> None:

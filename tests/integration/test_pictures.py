@@ -16,12 +16,14 @@ from PIL import Image
 from prodsim.embedder import local
 from prodsim.embedder.models_file import read_models
 from prodsim.embedder.settings import ServerSettings
-from prodsim.plugin.catalogs import reindex
 from prodsim.plugin.errors import EmbedderError
+from prodsim.plugin.moving import machine
+from prodsim.plugin.moving.record import Options
 from prodsim.plugin.query import ProductSearch
 from prodsim.plugin.shop import Shop, embedder_legs
-from tests.catalog_files import load_file, no_line, no_report
+from tests.catalog_files import load_file, no_line
 from tests.conftest import EMBEDDER_PORT, STEP, open_shop
+from tests.filled_catalog import unwatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,7 +152,7 @@ def test_a_reindex_takes_pictures_vectors_along_even_where_the_files_are_not(
     load_file(shop, write(tmp_path / "products.ndjson", {"a": "red.png", "b": None}))
     before = stored(shop)
     away = replace(shop, legs=tuple(replace(leg, folder=None) for leg in shop.legs))
-    reindex(away, no_report, no_line)
+    machine.start(away, "reindex", Options(), unwatched, no_line)
     after = stored(shop)
     for sku in before:
         vectors = {name for name in before[sku] if "_vector_" in name}

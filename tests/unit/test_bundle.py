@@ -97,7 +97,8 @@ def test_a_price_change_keeps_the_text_hash_and_a_title_change_does_not() -> Non
 def test_every_file_of_the_bundle_is_used() -> None:
     folder = files("prodsim.mappings")
     code = "".join(folder.joinpath(name).read_text() for name in ("bundle.py", "render.py", "text.py"))
-    code += "".join(path.read_text() for path in (ROOT / "plugin" / "ranking").glob("*.py"))
+    for part in ("ranking", "moving"):
+        code += "".join(path.read_text() for path in (ROOT / "plugin" / part).glob("*.py"))
     templates = [entry for entry in folder.joinpath("templates").iterdir() if entry.name.endswith(".mustache")]
     code += "".join(entry.read_text() for entry in templates)
     names = [entry.name for entry in [*folder.iterdir(), *templates]]

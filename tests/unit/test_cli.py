@@ -320,7 +320,7 @@ def test_a_dry_run_says_what_would_be_loaded_and_why_rows_would_be_rejected(admi
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["reindex", "--rollback", "x.csv"], "--rollback goes back to an earlier index and takes no FILE"),
+        (["reindex", "--rollback", "x.csv"], "--rollback and FILE can't be asked for at once"),
         (["engine", "down", "--all", "--port", "9999"], "--all and --port exclude each other"),
         (["search", "x", "--engine-url", "localhost:9200"], "engine_url"),
         (["search", "x", "--embedder-url", "ftp://x"], "embedder_url"),

@@ -45,6 +45,8 @@ WITH_DRY_RUN = {
     *("engine down", "engine up", "load", "reindex", "setup", "uninstall"),
     *("ranking apply", "ranking rollback", "ranking tune"),
     *("events forget-user", "roles apply"),
+    *("model add", "model promote", "model retire", "model rollback", "model rollout abort", "model rollout start"),
+    "refresh",
 }
 
 

@@ -13,7 +13,7 @@ from prodsim.embedder.batching import Batcher
 from prodsim.embedder.cache import VectorCache
 from prodsim.embedder.encoder import Encoded, InputType, encode
 from prodsim.embedder.fake import FakeEncoder
-from prodsim.embedder.flights import normalised
+from prodsim.embedder.flights import FRESH, normalised
 from prodsim.embedder.served_model import ServedModel
 from prodsim.plugin.errors import EmbedderError
 
@@ -60,6 +60,18 @@ def test_a_text_that_was_asked_before_is_not_encoded_again() -> None:
         assert np.array_equal(again[[2, 0]], first)
         assert sorted(encoder.seen) == ["boots", "garden hose", "red scarf"]
         assert (model.flights.cache.hits, model.flights.cache.misses) == (2, 3)
+
+    run(check())
+
+
+def test_a_request_that_wants_fresh_vectors_is_not_answered_from_the_cache() -> None:
+    async def check() -> None:
+        encoder = Counting()
+        model = served(encoder)
+        first = await vectors(model, ["red scarf"])
+        FRESH.set(True)
+        assert np.array_equal(await vectors(model, ["red scarf"]), first)
+        assert encoder.seen == ["red scarf", "red scarf"]
 
     run(check())
 

@@ -68,3 +68,8 @@ def test_the_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_engine_reaches_itself_and_the_embedder_where_we_do_unless_told_otherwise() -> None:
     assert load_settings(engine_url="http://a:9200/").self_url == "http://a:9200"
     assert load_settings(embedder_url_from_engine="http://b:1").embedder_url_for_engine == "http://b:1"
+
+
+def test_the_length_of_a_lease_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRODSIM_LEASE_S", "5")
+    load_settings()

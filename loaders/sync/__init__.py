@@ -1,0 +1,1 @@
+"""One index made the same as another, while others write to it."""
