@@ -36,11 +36,15 @@ def named(distribution: Distribution) -> str:
 def licence(distribution: Distribution) -> str:
     """As its metadata says: the expression, else the classifiers, else the free text's first line."""
     about = distribution.metadata
-    if expression := about.get("License-Expression"):
-        return expression
+    if expressions := about.get_all("License-Expression"):
+        return str(expressions[0])
     classified = [line.rpartition(" :: ")[2] for line in about.get_all("Classifier") or [] if "License ::" in line]
     named = [line for line in classified if line != "OSI Approved"]
-    return " AND ".join(named) or ((about.get("License") or "").strip().splitlines() or [""])[0]
+    return " AND ".join(named) or first_line(about.get_all("License") or [])
+
+
+def first_line(texts: list[str]) -> str:
+    return next((line for text in texts for line in text.strip().splitlines()), "")
 
 
 def permissive(words: str) -> bool:
