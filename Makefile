@@ -31,9 +31,9 @@ setup: $(READY)  ## the virtual environment in .venv, from the lock file
 demo: $(READY)  ## a real engine and embedder, the example catalog, a few searches
 	@$(BIN)/prodsim-admin demo
 
-test: $(READY) lint  ## lint, unit, packaging, integration, relevance, chart (where helm is: make tools) chaos and live in short
+test: $(READY) lint  ## lint, unit, packaging, integration, relevance, loads in chaos, chart (where helm is: make tools); moves: make live chaos
 	@$(BIN)/python -m pytest tests/unit
-	@$(BIN)/python -m pytest --durations=40 tests/packaging tests/chart tests/integration tests/relevance tests/chaos tests/live
+	@$(BIN)/python -m pytest --durations=40 tests/packaging tests/chart tests/integration tests/relevance tests/chaos/test_loading.py
 
 test-unit: $(READY)  ## the unit tests alone, no network, under 30 s
 	@$(BIN)/python -m pytest tests/unit

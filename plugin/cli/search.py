@@ -89,7 +89,7 @@ def similar(
     from .wiring import open_embedder
 
     if (sku is None) == (photo is None):
-        raise UsageError("name a SKU or a --photo, one of the two")
+        raise typer.BadParameter("name a SKU or a --photo, one of the two", param_hint="SKU")
     settings = load_settings(alias=alias, engine_url=engine_url, embedder_url=embedder_url)
     filters = filters_of(size, offset, category, brand, price_min, price_max, in_stock, sort, facets)
     if photo is None:
