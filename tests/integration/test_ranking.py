@@ -29,6 +29,8 @@ QUERIES = [entry["query"] for entry in json.loads((ROOT / "examples" / "judgment
 VECTOR = "text_vector_384"
 TRIPLES = 200
 
+FACET_VALUES = 50  # most that a facet shows, the largest first
+
 
 def source(shop: Shop, profile: Profile, template: str = "prodsim-search") -> str:
     return compile_profile(profile, [384], inspect_cluster(shop.client).version)[template]
@@ -191,7 +193,8 @@ def test_a_facet_counts_as_if_its_own_filter_were_off(catalog: Shop) -> None:
                 hits = ask(catalog, text, size=1000, **asked, **others)["hits"]["hits"]
                 counted = Counter(value for hit in hits for value in values_of(hit["_source"], facet))
                 buckets = answer["aggregations"][facet]["buckets"]
-                assert {bucket["key"]: bucket["doc_count"] for bucket in buckets} == dict(counted)
+                shown = sorted(counted.items(), key=lambda value: (-value[1], value[0]))[:FACET_VALUES]
+                assert {bucket["key"]: bucket["doc_count"] for bucket in buckets} == dict(shown)
             assert answer["aggregations"]["products"]["doc_count"] == answer["hits"]["total"]["value"]
 
 
