@@ -103,9 +103,7 @@ def test_a_reindex_with_the_same_model_copies_all_and_asks_the_embedder_for_noth
     assert {"start reindex", "swap"} <= set(actions)
 
 
-@pytest.mark.xfail(
-    reason="a writer got an error around the way back, not yet explained", strict=False
-)
+@pytest.mark.xfail(reason="a writer got an error around the way back, not yet explained", strict=False)
 def test_writes_during_a_reindex_and_a_rollback_are_all_there(shop: Shop) -> None:
     source = fill(shop, 200)
     with SteadyWriter(shop) as writer:
