@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -21,7 +21,7 @@ PARAMETERS = {
     "require_alias": "true",
     "filter_path": "errors,items.*.status,items.*.result,items.*.error",
 }
-PLACES = ",items.*._seq_no,items.*._primary_term"  # further down the filter path, where they are asked for
+PLACES = ",items.*._seq_no,items.*._primary_term"
 HEADERS = {"content-type": "application/x-ndjson"}
 
 
@@ -69,8 +69,17 @@ def connections_like(client: OpenSearch) -> Transport:
     )
 
 
-def post_bulk(transport: Transport, path: str, body: bytes, places: bool = False) -> Any:
-    """The engine's answer to a bulk request, as JSON; with the _seq_no of each write where `places` are asked for.
+def parameters(*, places: bool, first: bool) -> Mapping[str, str]:
+    """With `places` the answer has the _seq_no of each write; with `first` a write waits for no copy of its shard."""
+    return {
+        **PARAMETERS,
+        **({"filter_path": PARAMETERS["filter_path"] + PLACES} if places else {}),
+        **({"wait_for_active_shards": "1"} if first else {}),
+    }
+
+
+def post_bulk(transport: Transport, path: str, body: bytes, parameters: Mapping[str, str]) -> Any:
+    """The engine's answer to a bulk request, as JSON.
 
     It goes around `OpenSearch.bulk`, which would parse the answer with the standard library's `json`.
 
@@ -79,6 +88,5 @@ def post_bulk(transport: Transport, path: str, body: bytes, places: bool = False
         ValueError: the answer is not JSON.
     """
     connection = transport.get_connection()
-    parameters = {**PARAMETERS, "filter_path": PARAMETERS["filter_path"] + PLACES} if places else PARAMETERS
     _, _, text = connection.perform_request("POST", path, parameters, body, headers=HEADERS)
     return orjson.loads(text)

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from prodsim.plugin.errors import EngineError
 
 from .bulk_answer import NOT_OPENSEARCH, NOT_THERE, Verdict, judge_answer, judge_exception
-from .bulk_request import connections_like, post_bulk, request_body, size_bytes
+from .bulk_request import connections_like, parameters, post_bulk, request_body, size_bytes
 from .pacing import MIB, BytesInFlight, RequestSize
 from .patience import Patience, Tries
 from .write_alias import WriteAlias, WrittenThrough
@@ -72,17 +72,19 @@ class BulkWriter:
         pause: Callable[[float], object] | None = None,
         through: WrittenThrough | None = None,
         places: bool = False,
+        first: bool = False,
     ) -> None:
         """`say` gets one line when the engine keeps writes waiting, from whichever thread notices.
 
         `give_up_after_s` is how long one caller's writes may make no progress; six times that for a full disk. `pause`
         waits for so many seconds between tries; what it raises ends the `write` that it was called for. `through` is
-        another name to write through than `write_alias`. With `places` each `Done` says where its write is.
+        another name to write through than `write_alias`. With `places` each `Done` says where its write is. With
+        `first` writes go through where others are kept waiting (`prodsim.plugin.moving.hold`).
         """
         self._index = index
         self._transport = connections_like(client)
         self._alias = through or WriteAlias(client, index)
-        self._places = places
+        self._parameters = parameters(places=places, first=first)
         self._path = f"/{quote(self._alias.name)}/_bulk"
         self._size = RequestSize()
         self._in_flight = BytesInFlight(max_bytes_in_flight)
@@ -200,7 +202,7 @@ class BulkWriter:
                     self._retries += any(item.failures for item in batch)
                     self._bytes += len(body)
                 began = time.monotonic()
-                verdicts = judge_answer(post_bulk(self._transport, self._path, body, self._places), writes)
+                verdicts = judge_answer(post_bulk(self._transport, self._path, body, self._parameters), writes)
             except TransportError as error:
                 verdicts = [judge_exception(error)] * len(batch)
             except ValueError:

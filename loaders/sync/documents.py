@@ -72,6 +72,19 @@ def fitted(changed: Sequence[Changed], target: Target, mapped: frozenset[str], w
     return Fitted(documents, embedded, unembedded)
 
 
+def fitted_without_embedding(
+    changed: Sequence[Changed], target: Target, mapped: frozenset[str], waiting: Waiting
+) -> Fitted:
+    """The documents for the target; those whose vectors are not its own come without."""
+    documents = [
+        one.source
+        if fits(one.source, target, mapped)
+        else {name: value for name, value in one.source.items() if not name.startswith((TEXT_VECTORS, *OTHER_VECTORS))}
+        for one in changed
+    ]
+    return Fitted(documents, 0, 0)
+
+
 def with_legs(stale: Sequence[tuple[str, Document]], target: Target, waiting: Waiting) -> int:
     """Further vectors for those whose own are not the target's; how many were embedded."""
     if not target.legs:

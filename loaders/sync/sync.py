@@ -25,7 +25,7 @@ from prodsim.plugin.errors import EngineError
 
 from .asking import Asking, as_line
 from .changes import Changed, Checkpoints, Page, Stand, changed_since, refresh, stands
-from .documents import fitted
+from .documents import fitted, fitted_without_embedding
 from .moved import Moved
 from .removals import held, not_in
 
@@ -64,10 +64,14 @@ def vector_fields(target: Target) -> frozenset[str]:
 
 
 class Sync:
-    """Rounds of copying. `checkpoints` is how far the source is copied, `settled` is told after every page."""
+    """Rounds of copying. `checkpoints` is how far the source is copied, `settled` is told after every page.
 
-    def __init__(self, route: Route, checkpoints: Checkpoints, settled: Settled) -> None:
+    With `embeds` False a document whose vector does not fit goes without: `stale.mend` gives it one later.
+    """
+
+    def __init__(self, route: Route, checkpoints: Checkpoints, settled: Settled, *, embeds: bool = True) -> None:
         self.route = route
+        self.embeds = embeds
         self.checkpoints = dict(checkpoints)
         self.settled = settled
         self.mapped = route.mapped_vectors()
@@ -96,7 +100,8 @@ class Sync:
         """Writes a page to the target."""
         if not page.documents:
             return Moved()
-        ready = fitted(page.documents, self.route.target, self.mapped, self.route.waiting)
+        fit = fitted if self.embeds else fitted_without_embedding
+        ready = fit(page.documents, self.route.target, self.mapped, self.route.waiting)
         bodies = {one.sku: as_line(body) for one, body in zip(page.documents, ready.documents, strict=True)}
         writes = [Write("index", one.sku, bodies[one.sku], one.version) for one in page.documents]
         outcomes = self.route.writer.write(writes)
@@ -106,17 +111,17 @@ class Sync:
             overrule(self.route, {sku: bodies[sku] for sku in behind})
         return Moved(copied=len(writes), embedded=ready.embedded, unembedded=ready.unembedded)
 
-    def remove_gone(self) -> Moved:
-        """Deletes from the target what the source does not hold any more.
+    def remove_gone(self, upto: Checkpoints | None = None) -> Moved:
+        """Deletes from the target what the source does not hold any more, as far as it was last written at or below
+        the _seq_no that `upto` names for its shard; all that is there now, where that is None.
 
         A product that is made anew meanwhile comes with the next round.
         """
         route = self.route
         target = route.target
-        upto = {
-            shard: stand.highest
-            for shard, stand in route.waiting.outlast(lambda: stands(target.client, target.index)).items()
-        }
+        if upto is None:
+            now = route.waiting.outlast(lambda: stands(target.client, target.index))
+            upto = {shard: stand.highest for shard, stand in now.items()}
         route.waiting.outlast(lambda: refresh(target.client, target.index))
         moved = Moved()
         for gone in not_in(route.asking, target.index, route.source, upto):

@@ -13,7 +13,7 @@ from prodsim.plugin.client import engine_errors
 from prodsim.plugin.errors import EngineError, LeaseLost, NotFound, ProdsimError, UsageError
 from prodsim.plugin.shop import Shop
 
-from . import audit, copying, store, switching
+from . import audit, copying, hold, store, switching
 from .ending import remove_index
 from .lease import LEASE_S, Lease, take
 from .preflight import preflight
@@ -143,7 +143,9 @@ def abort(client: OpenSearch, alias: str, say: Say) -> Operation:
             lease.adopt(operation.source)  # a late write of an earlier owner is refused from here on
             lease.release(operation.source)
             switching.block_writes(client, operation.source)
-            return lease.update(phase="done", error=None)
+            if operation.held:
+                hold.release(client, operation.source, operation.held)
+            return lease.update(phase="done", error=None, held={})
         if remove_index_of(client, operation):
             say(f"{operation.target} is removed; {alias} is on {operation.source} as before")
         return lease.update(phase="aborted", error=None)

@@ -106,6 +106,8 @@ class Operation:
     `checkpoints`: up to which _seq_no each shard of the index that is copied from is copied. `at_swap`: the highest
     _seq_no of each shard of the index that was swapped to, at that moment; what is above was written later.
     `back_checkpoints` and `back_at_swap` are the same of a rollback.
+    `held`: the settings that the index which is swapped to had before its writers were kept waiting; empty when they
+    are not. `at_release`: its highest _seq_no of each shard when they were let through.
     `resting`: it waits in phase `ready` to be promoted. `expires_at` is in seconds since 1970, of the owner's clock.
     `validation` holds what was checked and `error` why it stopped.
     """
@@ -126,6 +128,8 @@ class Operation:
     at_swap: Mapping[str, int] = field(default_factory=dict)
     back_checkpoints: Mapping[str, int] = field(default_factory=dict)
     back_at_swap: Mapping[str, int] = field(default_factory=dict)
+    held: Mapping[str, Any] = field(default_factory=dict)
+    at_release: Mapping[str, int] = field(default_factory=dict)
     resting: bool = False
     tally: Tally = field(default_factory=Tally)
     validation: Mapping[str, Any] = field(default_factory=dict)

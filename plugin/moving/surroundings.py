@@ -73,6 +73,7 @@ class Move:
             pause=self.pause,
             through=FencedName(self.lease, target),
             places=True,
+            first=True,
         )
         with writer, Asking(self.client) as asking:
             yield Route(source, self.target(target), writer, asking, self.waiting, throttle)

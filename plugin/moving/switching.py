@@ -1,4 +1,9 @@
-"""The swap and what follows it, forward and back alike."""
+"""The swap and what follows it, forward and back alike.
+
+Writers go over with the alias. A write that was on its way to the old index when that happened is carried over, and
+until all of those are, writes to the new index wait (`hold`): so nobody builds on a product whose newest write is not
+there yet, and the order in which a service writes is the order in which its writes count.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 from prodsim.loaders.bulk.write_alias import write_alias
 from prodsim.loaders.sync.changes import NOTHING_YET, refresh, stands
-from prodsim.loaders.sync.late import Late
 from prodsim.loaders.sync.stale import mend
 from prodsim.loaders.sync.sync import Sync
 from prodsim.plugin import indexes
 from prodsim.plugin.client import engine_errors
 from prodsim.plugin.errors import EngineBusy, EngineError
 
-from . import audit
+from . import audit, hold
 from .copying import until_short
 from .surroundings import Move, Recorder
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-FORGETS_AFTER_S = 0.5  # the engine's clock for forgetting deletions ticks every 200 ms
-REMEMBER_DELETIONS = "1h"
-QUIET_S = 2.0
-LOOK_EVERY_S = 0.2
+LOOK_EVERY_S = 0.02
+SEEN_EMPTY = 2  # times in a row: a write that was just taken in is listed a moment later
 LONGEST_DRAIN_S = 60.0
+LONGEST_WAIT_S = 1.0  # while writers to the new index wait
+WRITES_TO_SHARDS = "indices:data/write/bulk[s]*"
 
 
 def swap(move: Move) -> None:
@@ -46,13 +50,11 @@ def swap(move: Move) -> None:
         sync = Sync(route, getattr(operation, checkpoints), recorder)
         until_short(sync)
         sync.remove_gone()
-        forget_deletions(move, target)
         loads = write_alias(source) in aliases_of(move, source)
         recorder.record()
-        # From here to the swap there are as few calls as can be: a product that is created meanwhile is seen only after
-        # the first round of the drain.
+        keep_waiting(move, target)
         sync.round()
-        at_swap = {shard: stand.highest for shard, stand in stands(move.client, target).items()}
+        at_swap = highest(move, target)
         noted = "back_at_swap" if operation.goes_back else "at_swap"
         move.lease.update(**{noted: at_swap, checkpoints: dict(sync.checkpoints)})
         fence = move.lease.fenced_name(target)
@@ -70,43 +72,73 @@ def swap(move: Move) -> None:
     audit.note(move.client, operation.alias, "swap", operation.id, source=source, target=target)
 
 
-def aliases_of(move: Move, index: str) -> set[str]:
-    with engine_errors(f"reading the aliases of {index}"):
-        return set(move.client.indices.get_alias(index=index)[index]["aliases"])
-
-
-def forget_deletions(move: Move, index: str) -> None:
-    """From here on the index remembers deletions, and none from before (see `prodsim.loaders.sync.late`)."""
-    with engine_errors(f"preparing {index} for the swap"):
-        move.client.indices.put_settings(index=index, body={"index.gc_deletes": "0s"})
-        time.sleep(FORGETS_AFTER_S)
-        move.client.indices.refresh(index=index)
-        move.client.indices.put_settings(index=index, body={"index.gc_deletes": REMEMBER_DELETIONS})
-
-
 def drain(move: Move) -> None:
-    """Carries over what reached the old index after the swap, until nothing comes any more; then it takes no writes."""
+    """Carries over what still reached the old index, which then takes no writes, and lets the writers through."""
     operation = move.operation
     source, target = operation.copies_from, operation.copies_to
     checkpoints = "back_checkpoints" if operation.goes_back else "checkpoints"
     at_swap = operation.back_at_swap if operation.goes_back else operation.at_swap
     with move.route(source, target) as route:
         recorder = Recorder(move, checkpoints)
-        late = Late(route, getattr(operation, checkpoints), at_swap, recorder)
-        late.round()
-        until_quiet(move, late, source)
-        block_writes(move.client, source)
-        to_the_end(move, late, source)
-        late.remove_gone()
+        sync = Sync(route, getattr(operation, checkpoints), recorder, embeds=False)
+        if operation.held:
+            sync.round()
+            wait_for_writes_to(move, source)
+            block_writes(move.client, source)
+            to_the_end(move, sync)
+            let_through(move, target)
+        sync.remove_gone(move.operation.at_release)
         recorder.record()
-    with move.route(target, target) as route:  # a write that was under way has the old index's pipeline behind it
+    with move.route(target, target) as route:  # what was carried over, or came with the old index's pipeline behind it
         recorder = Recorder(move, checkpoints)
-        mend(route, at_swap, lambda _, moved: recorder(late.checkpoints, moved))
+        mend(route, at_swap, lambda _, moved: recorder(sync.checkpoints, moved))
         recorder.record()
     with engine_errors(f"opening {target} as usual"):
-        move.client.indices.put_settings(index=target, body={"index.gc_deletes": None})
         refresh(move.client, target)
     move.lease.release(target)
+
+
+def keep_waiting(move: Move, index: str) -> None:
+    """Writers of the index wait from here on. What is to be put back is recorded before: whoever goes on knows it."""
+    if not move.operation.held:
+        move.lease.update(held=hold.settings_before(move.client, index))
+    move.lease.check()
+    hold.hold(move.client, index, move.operation.held)
+
+
+def let_through(move: Move, index: str) -> None:
+    move.lease.update(at_release=highest(move, index))
+    hold.release(move.client, index, move.operation.held)
+    move.lease.update(held={})
+
+
+def highest(move: Move, index: str) -> dict[str, int]:
+    """The highest _seq_no of each shard."""
+    found = move.waiting.outlast(lambda: stands(move.client, index))
+    return {shard: stand.highest for shard, stand in found.items()}
+
+
+def wait_for_writes_to(move: Move, index: str) -> None:
+    """Until no node has a write to the index in hand."""
+    deadline = time.monotonic() + LONGEST_WAIT_S
+    empty = 0
+    while empty < SEEN_EMPTY:
+        if time.monotonic() > deadline:
+            move.say(f"something still writes to {index} by its own name: it takes no more writes from now on")
+            return
+        empty = 0 if writes_in_hand(move.client, index) else empty + 1
+        move.pause(LOOK_EVERY_S)
+
+
+def writes_in_hand(client: OpenSearch, index: str) -> int:
+    with engine_errors(f"listing writes to {index}"):
+        answer = client.tasks.list(params={"actions": WRITES_TO_SHARDS, "detailed": "true", "group_by": "none"})
+    return sum(f"index[{index}]" in task.get("description", "") for task in answer.get("tasks", []))
+
+
+def aliases_of(move: Move, index: str) -> set[str]:
+    with engine_errors(f"reading the aliases of {index}"):
+        return set(move.client.indices.get_alias(index=index)[index]["aliases"])
 
 
 def block_writes(client: OpenSearch, index: str) -> None:
@@ -115,31 +147,14 @@ def block_writes(client: OpenSearch, index: str) -> None:
         client.indices.add_block(index=index, block="write")
 
 
-def to_the_end(move: Move, late: Late, source: str) -> None:
+def to_the_end(move: Move, sync: Sync) -> None:
     """Rounds until all that the old index holds is carried over: its last writes may not be on its disk yet."""
     deadline = time.monotonic() + LONGEST_DRAIN_S
     while True:
-        late.round()
-        now = move.waiting.outlast(lambda: stands(move.client, source))
-        if all(late.checkpoints.get(shard, NOTHING_YET) >= stand.highest for shard, stand in now.items()):
+        sync.round()
+        now = sync.stands()
+        if all(sync.checkpoints.get(shard, NOTHING_YET) >= stand.highest for shard, stand in now.items()):
             return
         if time.monotonic() > deadline:
-            raise EngineBusy(f"the last writes to {source} do not get to its disks: go on with --resume")
-        move.pause(LOOK_EVERY_S)
-
-
-def until_quiet(move: Move, late: Late, source: str) -> None:
-    """Until nothing was written to the old index for a while."""
-    began = changed_at = time.monotonic()
-    highest: dict[str, int] = {}
-    while time.monotonic() - changed_at < QUIET_S:
-        if time.monotonic() - began > LONGEST_DRAIN_S:
-            move.say(f"something still writes to {source} by its own name: it takes no more writes from now on")
-            return
-        late.round()
-        now = {
-            shard: stand.highest for shard, stand in move.waiting.outlast(lambda: stands(move.client, source)).items()
-        }
-        if now != highest:
-            highest, changed_at = now, time.monotonic()
+            raise EngineBusy(f"the last writes to {sync.route.source} do not get to its disks: go on with --resume")
         move.pause(LOOK_EVERY_S)

@@ -15,6 +15,7 @@ from prodsim.mappings.text import text_hash
 from prodsim.plugin import indexes
 from prodsim.plugin.client import engine_errors
 from prodsim.plugin.errors import CheckFailed
+from prodsim.plugin.ranking.files import default_profile
 
 from . import audit
 from .copying import follow, of_model
@@ -134,7 +135,7 @@ def has_right_vector(stored: Document, was: Document, target: Target) -> bool:
 
 
 def neighbours(move: Move) -> Check:
-    """How many of the exactly nearest products the graph finds, for vectors of stored products."""
+    """How many of the exactly nearest products a search of the graph finds, for vectors of stored products."""
     target = move.target(move.operation.target)
     vectors = [
         found[target.vector]
@@ -143,9 +144,10 @@ def neighbours(move: Move) -> Check:
     ]
     if not vectors:
         return Check("neighbours", True, "no product has a vector")
+    candidates = default_profile().legs.text.candidates  # as many as a search asks the graph for
     recalls = []
     for vector in vectors:
-        near = {"knn": {target.vector: {"vector": vector, "k": NEIGHBOURS}}}
+        near = {"knn": {target.vector: {"vector": vector, "k": candidates}}}
         script = {
             "lang": "knn",
             "source": "knn_score",

@@ -96,14 +96,13 @@ def test_a_reindex_with_the_same_model_copies_all_and_asks_the_embedder_for_noth
     assert contents(shop) == before
     settings = shop.client.indices.get_settings(index=operation.target)[operation.target]["settings"]["index"]
     assert settings.get("refresh_interval") != "-1"
-    assert "gc_deletes" not in settings
+    assert not {"gc_deletes", "write", "routing"} & set(settings)
     aliases = shop.client.indices.get_alias(index=operation.target)[operation.target]["aliases"]
     assert set(aliases) == {shop.settings.alias}
     actions = [entry["action"] for entry in audit.entries(shop.client, shop.settings.alias)]
     assert {"start reindex", "swap"} <= set(actions)
 
 
-@pytest.mark.xfail(reason="a writer got an error around the way back, not yet explained", strict=False)
 def test_writes_during_a_reindex_and_a_rollback_are_all_there(shop: Shop) -> None:
     source = fill(shop, 200)
     with SteadyWriter(shop) as writer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,14 @@ import pytest
 from prodsim.loaders.bulk.writer import BulkWriter, index_write
 from prodsim.loaders.sync.asking import Asking
 from prodsim.loaders.sync.changes import changed_since, stands
-from prodsim.loaders.sync.late import Late
 from prodsim.loaders.sync.moved import Moved
 from prodsim.loaders.sync.stale import mend
 from prodsim.loaders.sync.sync import Route, Sync
 from prodsim.loaders.waiting import Waiting
 from prodsim.plugin.building import new_index
 from prodsim.plugin.config import Settings
+from prodsim.plugin.moving import hold
+from prodsim.plugin.moving.switching import writes_in_hand
 from prodsim.plugin.shop import Shop
 from tests.catalog_files import no_line
 from tests.conftest import open_shop
@@ -177,36 +179,46 @@ def test_stale_products_are_mended_where_they_are(shop: Shop) -> None:
         assert mend(chosen, told[-1], unsettled).copied == 0
 
 
-def test_late_writes_lose_to_newer_ones_and_revive_no_deleted_product(any_shop: Shop) -> None:
-    """What the swap and the drain rely on, write by write."""
+def test_writers_who_are_kept_waiting_see_no_error_and_build_on_what_came_first(any_shop: Shop) -> None:
+    """What the swap and the drain rely on: an index holds its writers up, and lets a chosen one pass."""
     client, alias = any_shop.client, any_shop.settings.alias
-    with synced(any_shop, 20) as (target, sync):
-        plain(any_shop, "delete", "p9")
-        sync.remove_gone()
-        client.indices.put_settings(index=target, body={"index.gc_deletes": "0s"})
-        time.sleep(0.6)
-        client.indices.refresh(index=target)
-        client.indices.put_settings(index=target, body={"index.gc_deletes": "1h"})
-        at_swap = {shard: stand.highest for shard, stand in stands(client, target).items()}
-        # written to the new index after the swap
-        client.update(index=target, id="p1", body={"doc": {"price": 111}})
-        client.delete(index=target, id="p2")
-        # reached the old index late
-        for sku, price in (("p1", 1), ("p2", 2), ("p3", 3)):
-            client.update(index=alias, id=sku, body={"doc": {"price": price}})
-        plain(any_shop, "index", "p9", as_lists(made_up(any_shop, 9, title="Back again")))
-        plain(any_shop, "index", "p500", as_lists(made_up(any_shop, 500)))
-        plain(any_shop, "delete", "p4")
-        late = Late(sync.route, sync.checkpoints, at_swap, unsettled)
-        moved = late.round()
-        assert (moved.copied, moved.kept) == (3, 2)
-        client.update(index=alias, id="p3", body={"doc": {"price": 33}})
-        assert late.round().copied == 1
-        late.remove_gone()
+    index = fill(any_shop, 5)
+    before = hold.settings_before(client, index)
+    hold.hold(client, index, before)
+    with ThreadPoolExecutor(4) as services:
+        waiting = [
+            services.submit(client.index, index=alias, id="p7", body=as_lists(made_up(any_shop, 7))),
+            services.submit(client.delete, index=alias, id="p2"),
+            services.submit(client.update, index=alias, id="p3", body={"doc": {"price": 33}}),
+            services.submit(client.bulk, index=alias, body=[{"update": {"_id": "p1"}}, {"doc": {"title": "Later"}}]),
+        ]
+        assert wait(waiting, timeout=1.0).done == set()
+        with BulkWriter(client, index, first=True) as writer:
+            [done] = writer.write([index_write(made_up(any_shop, 1, price=11.0), None)])
+        assert done.status == "written"
+        assert writes_in_hand(client, index) > 0
+        assert wait(waiting, timeout=0.5).done == set()
+        hold.release(client, index, before)
+        answers = [one.result(timeout=10) for one in waiting]
+    assert not answers[-1]["errors"]
+    found = contents(any_shop, index)
+    assert (found["p1"]["price"], found["p1"]["title"]) == (11.0, "Later")
+    assert "p2" not in found
+    assert found["p3"]["price"] == 33
+    assert "p7" in found
+    assert hold.settings_before(client, index) == before
+    assert writes_in_hand(client, index) == 0
+
+
+def test_without_embedding_a_changed_text_leaves_its_old_vector_behind(any_shop: Shop) -> None:
+    with synced(any_shop, 4) as (target, sync):
+        for sku, part in (("p1", {"title": "Another title"}), ("p2", {"price": 3.5})):
+            any_shop.client.update(index=any_shop.settings.alias, id=sku, body={"doc": part})
+        quick = Sync(sync.route, sync.checkpoints, unsettled, embeds=False)
+        moved = quick.round()
+        assert (moved.copied, moved.embedded) == (2, 0)
+        vector = f"text_vector_{any_shop.model.dimension}"
         found = contents(any_shop, target)
-        assert found["p1"]["price"] == 111
-        assert "p2" not in found
-        assert found["p3"]["price"] == 33
-        assert found["p9"]["title"] == "Back again"
-        assert "p500" in found
-        assert "p4" not in found
+        assert vector not in found["p1"]
+        assert found["p2"]["price"] == 3.5
+        assert vector in found["p2"]
