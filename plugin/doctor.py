@@ -57,6 +57,7 @@ def doctor(client: OpenSearch, settings: Settings, embedder: EmbedderClient) -> 
         checks.append(("query path", lambda: check_query_path(client, index)))
     else:
         findings.append(no_ml_commons(cluster))
+    checks.append(("moves", lambda: check_moves(client, settings.alias)))
     for name, check in checks:
         try:
             findings += list(check())
@@ -120,6 +121,20 @@ def check_catalog(client: OpenSearch, index: ProductIndex, model: TextModel | No
     blocks = index.settings.get("blocks", {})
     if str(blocks.get("read_only_allow_delete", "")).lower() == "true":
         yield Finding("disk", "fail", f"{index.name} takes no writes: a node is over its flood-stage disk watermark")
+
+
+def check_moves(client: OpenSearch, alias: str) -> Iterator[Finding]:
+    """A reindex or rollout that stopped, and above all one that keeps writers waiting (`moving.hold`)."""
+    from .moving.machine import command, status
+
+    move = status(client, alias)
+    if move is None or move.ended or move.owner is not None:
+        return
+    go_on = f"go on with '{command(move, 'resume')}'"
+    if move.held:
+        yield Finding("moves", "fail", f"a stopped {move.kind} keeps writes to {alias} WAITING at the engine: {go_on}")
+    elif not move.resting:
+        yield Finding("moves", "warn", f"a {move.kind} to {move.target} stopped in phase {move.phase}: {go_on}")
 
 
 def check_query_path(client: OpenSearch, index: ProductIndex | None) -> Iterator[Finding]:

@@ -72,6 +72,8 @@ def describe(operation: Operation) -> Iterator[str]:
         yield f"  held by {operation.owner}"
     if operation.error:
         yield f"  stopped: {operation.error}"
+    if operation.held and operation.owner is None:
+        yield f"  writes to {operation.alias} WAIT at the engine until this goes on: '{command(operation, 'resume')}'"
     if operation.phase == "done":
         yield f"before: {operation.source}, kept for '{command(operation, 'rollback')}'"
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from prodsim.loaders.load import Options as LoadOptions
 from prodsim.loaders.preparing.catalog import load_catalog
 from prodsim.loaders.request import Request
 from prodsim.plugin import indexes, loads
+from prodsim.plugin.cli.moving import describe
+from prodsim.plugin.doctor import doctor
 from prodsim.plugin.errors import CheckFailed, EngineError, LeaseHeld, LeaseLost, NotFound, UsageError
 from prodsim.plugin.moving import audit, lease, machine, store
 from prodsim.plugin.moving.ending import remove_index
@@ -149,6 +152,25 @@ def test_a_move_that_is_given_up_leaves_the_alias_as_it_was_and_nothing_behind(s
     with pytest.raises(NotFoundError):
         shop.client.ingest.get_pipeline(id=f"prodsim-{stopped.target}")
     assert reindex(shop).phase == "done"
+
+
+def test_a_move_that_stopped_at_the_swap_keeps_writers_waiting_and_says_so(shop: Shop) -> None:
+    fill(shop, 20)
+    stopped = stopped_at(shop, "drain")
+    with ThreadPoolExecutor(1) as service:
+        written = service.submit(
+            shop.client.index, index=shop.settings.alias, id="p3", body=as_lists(made_up(shop, 3, price=77.0))
+        )
+        assert wait([written], timeout=1.0).done == set()
+        [finding] = [one for one in doctor(shop.client, shop.settings, shop.embedder) if one.check == "moves"]
+        assert finding.state == "fail"
+        assert "WAITING" in finding.message
+        assert "reindex --alias" in finding.message
+        assert any("WAIT" in line for line in describe(stopped))
+        assert machine.resume(shop, unwatched, no_line).phase == "done"
+        written.result(timeout=10)
+    assert contents(shop)["p3"]["price"] == 77.0
+    assert not [one for one in doctor(shop.client, shop.settings, shop.embedder) if one.check == "moves"]
 
 
 def test_a_move_that_has_swapped_is_not_given_up(shop: Shop) -> None:

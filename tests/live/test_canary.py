@@ -92,8 +92,9 @@ def test_a_good_model_of_another_length_is_added_passes_its_canary_and_takes_a_s
     assert "had no canary" in admin(settings, "model", "promote", code=ExitCode.CHECK_FAILED)
     log = tmp_path / "queries.txt"
     log.write_text("warm jacket\nlight for my bike\nfrying pan\n", encoding="utf-8")
-    loose = ("--max-ndcg-loss", "0.5", "--max-slowdown", "20", "--min-overlap", "0.1", "--max-itself-loss", "0.5")
-    printed = admin(settings, "model", "canary", "--judgments", JUDGMENTS, "--queries", str(log), *loose, "--open")
+    limits = "--max-ndcg-loss 0.5 --max-slowdown 20 --min-overlap 0.1 --max-itself-loss 0.5 --max-zero-increase 0.5"
+    asked = ("--judgments", JUDGMENTS, "--queries", str(log), "--open")
+    printed = admin(settings, "model", "canary", *asked, *limits.split())
     assert "74 judged and 3 logged queries: passed" in printed
     target = machine.status(client, alias)
     assert target is not None

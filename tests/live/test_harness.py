@@ -39,12 +39,12 @@ def test_on_a_calm_catalog_nothing_is_wrong_and_what_is_broken_is_found(
     client.update(index=index, id=changed, body={"doc": {"price": 0.5}})
     client.index(index=index, id="stranger", body={"title": "Chair"})
     found = differences(client, alias, ledger)
-    assert [line.split(" has ")[0] for line in found] == [
+    assert {line.split(" has ")[0] for line in found} == {
         f"{lost} is lost",
         f"{back} is back from the dead",
         "stranger came from nowhere",
         changed,
-    ]
+    }
     client.update(index=index, id="anchor-1", body={"doc": {"text_vector_384": [0.05] * 384}})
     client.index(
         index=index,
