@@ -31,9 +31,9 @@ setup: $(READY)  ## the virtual environment in .venv, from the lock file
 demo: $(READY)  ## a real engine and embedder, the example catalog, a few searches
 	@$(BIN)/prodsim-admin demo
 
-test: $(READY) lint  ## lint, unit, packaging, integration, relevance, loads in chaos, chart (where helm is: make tools); moves: make live chaos
+test: $(READY) lint  ## lint, unit, packaging, integration, relevance, loads in chaos, moves under traffic, chart (where helm is: make tools)
 	@$(BIN)/python -m pytest tests/unit
-	@$(BIN)/python -m pytest --durations=40 tests/packaging tests/chart tests/integration tests/relevance tests/chaos/test_loading.py
+	@$(BIN)/python -m pytest --durations=40 tests/packaging tests/chart tests/integration tests/relevance tests/chaos/test_loading.py tests/live/test_harness.py tests/live/test_moving.py
 
 test-unit: $(READY)  ## the unit tests alone, no network, under 30 s
 	@$(BIN)/python -m pytest tests/unit

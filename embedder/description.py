@@ -9,9 +9,14 @@ from .encoder import ModelCard
 
 @dataclass(frozen=True)
 class Description:
-    """What a replica says of its model, and how its texts are to be batched."""
+    """What a replica says of its model, and how its texts are to be batched.
+
+    `direct` is the name that this replica listens under (`prodsim.embedder.direct`), one of so many `replicas`.
+    """
 
     card: ModelCard
     batch_size: int
     wait_s: float
     concurrency: int
+    replicas: int = 1
+    direct: str | None = None

@@ -16,6 +16,7 @@ from prodsim.plugin.errors import EmbedderError, EmbedderNotReady
 from .batching import Batcher
 from .cache import VectorCache
 from .description import Description
+from .direct import Direct, Failed, Severed
 from .encoder import BadItem, Encoded, InputType, Item
 from .metrics import Metrics
 from .model_files import one_line
@@ -44,6 +45,7 @@ class RemoteModel(ServedModel):
         self.metrics = metrics
         self.description: Description | None = None
         self.calls: set[asyncio.Future[Encoded]] = set()
+        self.directs: dict[str, Direct] = {}
 
     def described(self, description: Description) -> None:
         if self.batcher is None or self.description is None or not same_batches(self.description, description):
@@ -54,6 +56,10 @@ class RemoteModel(ServedModel):
                 wait_s=description.wait_s,
                 concurrency=description.concurrency,
             )
+        if self.card is not None and self.card != description.card:  # a replica of before must not answer for it
+            self.close_directs()
+        if description.direct is not None:
+            self.directs.setdefault(description.direct, Direct(description.direct))
         self.description = description
         self.card = description.card
         self.was_ready = True
@@ -79,7 +85,9 @@ class RemoteModel(ServedModel):
                 if isinstance(error.cause, BadItem):
                     raise error.cause from None
                 raise EmbedderError(f"model {self.id} failed: {error.cause}") from None
-            except (RayError, RayServeException):
+            except Failed as error:
+                raise EmbedderError(f"model {self.id} failed: {error}") from None
+            except (RayError, RayServeException, Severed):
                 await self.probe(PROBE_TIMEOUT_S)
                 if self.card is None:
                     break
@@ -87,11 +95,35 @@ class RemoteModel(ServedModel):
 
     async def call(self, texts: list[Item], input_type: InputType) -> Encoded:
         began = time.monotonic()
-        content, tokens = await self.encoder.encode.remote(texts, input_type)
+        encoded = await self.encode_directly(texts, input_type) or await self.encode_through_serve(texts, input_type)
         self.metrics.seconds.labels("batch", input_type).observe(time.monotonic() - began)
         self.metrics.batch_texts.labels(self.id, input_type).observe(len(texts))
+        return encoded
+
+    async def encode_directly(self, texts: list[Item], input_type: InputType) -> Encoded | None:
+        """By the socket of the least busy replica that is known to have one; None where Serve knows a better."""
+        plain = [text for text in texts if isinstance(text, str)]
+        if not self.directs or len(plain) < len(texts):
+            return None
+        direct = min(self.directs.values(), key=lambda one: one.calls)
+        if direct.calls and self.description is not None and len(self.directs) < self.description.replicas:
+            return None
+        try:
+            return await direct.encode(plain, input_type)
+        except Severed:
+            self.directs.pop(direct.name, None)
+            direct.close()
+            raise
+
+    async def encode_through_serve(self, texts: list[Item], input_type: InputType) -> Encoded:
+        content, tokens = await self.encoder.encode.remote(texts, input_type)
         vectors = np.frombuffer(content, dtype=np.float32).reshape(len(texts), -1)
         return Encoded(vectors, np.array(tokens, dtype=np.int64))
+
+    def close_directs(self) -> None:
+        for direct in self.directs.values():
+            direct.close()
+        self.directs.clear()
 
     async def watch(self) -> None:
         """Keeps `card` true to whether a replica answers; runs as long as the API does."""
@@ -125,6 +157,7 @@ class RemoteModel(ServedModel):
     def lose(self, reason: str) -> None:
         """Ends the calls under way too: Serve would keep them until a new replica has loaded the model."""
         self.card = None
+        self.close_directs()
         for call in list(self.calls):
             call.cancel()
         self.reason = f"model {self.id} is not ready: {reason}"

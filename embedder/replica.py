@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from prodsim.plugin.errors import EmbedderError
 
+from . import direct
 from .description import Description
 from .encoder import InputType, Item
 from .loading import open_encoder
@@ -43,6 +44,7 @@ class EncoderReplica:
         self.tokenizer = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
         self.encoder = self.lanes["query"].submit(open_encoder, settings).result()
         self.busy_since: dict[str, float] = {}
+        self.listening: asyncio.Task[str | None] | None = None
 
     async def describe(self) -> Description:
         # on a GPU the next batch travels while one is computed; a CPU has no time to gain
@@ -52,7 +54,15 @@ class EncoderReplica:
             self.settings.batch_size,
             self.settings.batch_wait_s,
             self.settings.replicas * per_copy,
+            self.settings.replicas,
+            await self.listen(),
         )
+
+    async def listen(self) -> str | None:
+        """The name of this replica's socket, opened by the first who asks."""
+        if self.listening is None:
+            self.listening = asyncio.create_task(direct.listen(self.encode))
+        return await asyncio.shield(self.listening)
 
     async def encode(self, texts: list[Item], input_type: InputType) -> tuple[bytes, list[int]]:
         """Vectors, float32 row by row, and tokens: plain values travel faster between processes than objects."""

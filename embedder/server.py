@@ -200,6 +200,7 @@ def private_ray(settings: ServerSettings) -> Iterator[None]:
         RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD="0",
         RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP="0",
         RAY_SERVE_USE_GRPC_BY_DEFAULT="1",
+        RAY_worker_niceness="0",  # 15 by default: behind everything else on the machine, while a search waits
     )
     folder = files_of_ray(os.environ[MARK])
     try:
