@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -68,6 +67,8 @@ app.add_typer(model_app, name="model")
 
 def print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         output.result(f"prodsim {version('prodsim')}")
         raise typer.Exit
 

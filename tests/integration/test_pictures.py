@@ -195,7 +195,6 @@ def test_images_and_products_travel_through_the_client(shop: Shop) -> None:
     assert shop.embedder.model().id == "words"
 
 
-@pytest.mark.xfail(reason="failed when first run on a busy machine, not yet explained", strict=False)
 def test_a_photo_finds_the_products_that_look_like_it(
     settings_for: Callable[..., Settings], embedder_of_images: str, alias: str, folder: Path, tmp_path: Path
 ) -> None:

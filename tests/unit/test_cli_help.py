@@ -66,17 +66,20 @@ LEAVES = sorted(words for words, command in COMMANDS.items() if not hasattr(comm
 
 
 def test_help_takes_less_than_half_a_second_of_cpu_time() -> None:
-    """User and system time of the whole process, median of 3 runs: wall time would measure the neighbours."""
+    """User and system time of the whole process, median of 3 runs: wall time would measure the neighbours. Its bytecode
+    is there, as in any installation: the first run makes it."""
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
     def cpu_seconds() -> float:
         code = "from prodsim.plugin.cli.main import main; main()"
         command = [sys.executable, "-c", code, "--help"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=usual)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         assert process.returncode == 0
         return usage.ru_utime + usage.ru_stime
 
+    cpu_seconds()
     assert statistics.median(cpu_seconds() for _ in range(3)) < 0.5
 
 
