@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -109,16 +109,15 @@ def resume(
     json: Json = False,
 ) -> None:
     """Go on with a rollout that was interrupted, whoever began it; bring one that is ready up to date."""
-    from dataclasses import replace
-
     from prodsim.plugin.moving import machine
 
     from .moving import shown
 
-    with rollout_shop(alias, engine_url, embedder_url) as (shop, rollout):
-        options = replace(rollout.options, force=force) if force else None
-        with shown(shop.settings, "rollout") as (show, say):
-            found = machine.resume(shop, show, say, options)
+    with (
+        rollout_shop(alias, engine_url, embedder_url) as (shop, rollout),
+        shown(shop.settings, "rollout") as (show, say),
+    ):
+        found = machine.resume(shop, show, say, forced(rollout, force))
     told(found, json)
 
 
@@ -153,8 +152,6 @@ def promote(
 
     The index before stays for rollback, until retire. Exit code 3: the canary or the last check failed.
     """
-    from dataclasses import replace
-
     from prodsim.plugin.rollout import rolling
     from prodsim.plugin.rollout.canary import require_passed
 
@@ -167,10 +164,9 @@ def promote(
             if force is None:
                 require_passed(shop.client, name, rollout.id)
             return output.result(f"would swap {name} from {rollout.source} to {rollout.target}")
-        options = replace(rollout.options, force=force) if force else None
         with shown(shop.settings, "promote") as (show, say):
-            found = rolling.promote(shop, force, options, show, say)
-    told(found, json, f"set 'model: {found.model.name}' in prodsim.yaml: loads embed by it from now on")
+            found = rolling.promote(shop, force, forced(rollout, force), show, say)
+    told(found, json, loads_by(found.model.name))
 
 
 def rollback(
@@ -190,7 +186,7 @@ def rollback(
             return output.result(f"would swap {shop.settings.alias} from {rollout.target} back to {rollout.source}")
         with shown(shop.settings, "rollback") as (show, say):
             found = machine.rollback(shop, show, say)
-    told(found, json, f"set 'model: {found.source_model.name}' in prodsim.yaml: loads embed by it from now on")
+    told(found, json, loads_by(found.source_model.name))
 
 
 def retire(
@@ -231,6 +227,15 @@ def rollout_shop(
     rollout = rollout_of(connect(settings), settings.alias)
     with open_shop(load_settings(**given | {"model": rollout.model.name})) as shop:
         yield shop, rollout
+
+
+def forced(rollout: Operation, reason: str | None) -> Options | None:
+    """The rollout's options with that reason to go on; None where there is none: they stay as they are."""
+    return replace(rollout.options, force=reason) if reason else None
+
+
+def loads_by(model: str) -> str:
+    return f"set 'model: {model}' in prodsim.yaml: loads embed by it from now on"
 
 
 def told(operation: Operation, json: bool, hint: str = "") -> None:
