@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import Any
 
 from .render import bundle_file, render_json, render_text
+from .synonyms import with_synonyms
 from .text import text_rule
 
 PREFIX = "prodsim-"
@@ -97,6 +98,7 @@ def index_body(
     knn_engine: str = "lucene",
     shards: int = 1,
     others: Mapping[str, TextModel] | None = None,
+    synonyms: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Settings and mappings of a product index for that model, and for `others` by their k-NN field."""
     vectors = {text_vector_field(model.dimension): model}
@@ -108,7 +110,7 @@ def index_body(
         shards=shards,
         knn_engine=knn_engine,
         vectors=vectors,
-        analysis=json.loads(bundle_file("analysis.json")),
+        analysis=with_synonyms(json.loads(bundle_file("analysis.json")), synonyms),
         meta={"model": model.stamp, "dimension": model.dimension, "version": version("prodsim")},
     )
 

@@ -59,8 +59,9 @@ def setup(
             apply_cluster_settings(client, wanted)
         if model not in [index.model for index in indexes]:  # ready before its first index is
             remote_models(installer, settings, model)
-    install_index_template(installer, settings.alias, model)
-    install_search_templates(installer, cluster, profile or active_profile(client), dimensions)
+    profile = profile or active_profile(client)
+    install_index_template(installer, settings.alias, model, profile)
+    install_search_templates(installer, cluster, profile, dimensions)
     for index in indexes:
         install_pipelines(installer, settings, cluster, index.name, index.model, dimensions)
         installer.attach_pipelines(index)
@@ -74,14 +75,15 @@ def prepare_index(client: OpenSearch, settings: Settings, name: str, model: Text
     installer = Installer(client, dry_run=False)
     cluster = inspect_cluster(client)
     dimensions = template_dimensions(client, [model])
-    install_index_template(installer, settings.alias, model)  # it would add another model's vector field to the index
-    install_search_templates(installer, cluster, active_profile(client), dimensions)
+    profile = active_profile(client)
+    install_index_template(installer, settings.alias, model, profile)  # another model's would add its vector field
+    install_search_templates(installer, cluster, profile, dimensions)
     install_pipelines(installer, settings, cluster, name, model, dimensions)
     return installer.changes
 
 
-def install_index_template(installer: Installer, alias: str, model: TextModel) -> None:
-    template = bundle.index_template(alias, bundle.index_body(model))
+def install_index_template(installer: Installer, alias: str, model: TextModel, profile: Profile) -> None:
+    template = bundle.index_template(alias, bundle.index_body(model, synonyms=profile.synonyms))
     installer.put(Resource("index template", f"{PREFIX}{alias}", template))
 
 

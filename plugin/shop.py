@@ -33,7 +33,10 @@ class Shop:
 
     def index_body(self) -> dict[str, Any]:
         """What a new index of this shop is made from."""
-        return index_body(self.model, others={leg.vector: leg.model for leg in self.legs})
+        from .ranking.store import active_profile
+
+        others = {leg.vector: leg.model for leg in self.legs}
+        return index_body(self.model, others=others, synonyms=active_profile(self.client).synonyms)
 
 
 def open_client(settings: Settings) -> EmbedderClient:

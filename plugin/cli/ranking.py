@@ -109,6 +109,8 @@ def show_applied(applied: Applied, dry_run: bool, json: bool) -> None:
         return output.result_json(applied)
     for line in applied.changes[0].diff:
         output.result(line)
+    for warning in applied.warnings:
+        output.note(f"warning: {warning}")
     updated = [change.name for change in applied.changes[1:] if change.action != "unchanged"]
     did = "would be applied" if dry_run else "is applied"
     output.result(f"{applied.profile} {did}: {len(updated)} of {len(applied.changes) - 1} resources change")

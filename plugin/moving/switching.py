@@ -8,6 +8,7 @@ there yet, and the order in which a service writes is the order in which its wri
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from prodsim.loaders.bulk.write_alias import write_alias
@@ -109,7 +110,10 @@ def keep_waiting(move: Move, index: str) -> None:
 def let_through(move: Move, index: str) -> None:
     move.lease.update(at_release=highest(move, index))
     hold.release(move.client, index, move.operation.held)
-    move.lease.update(held={})
+    operation = move.lease.update(held={})
+    if operation.swapped_at:
+        waited = datetime.now(UTC) - datetime.fromisoformat(operation.swapped_at)
+        audit.note(move.client, operation.alias, "release", operation.id, waited_s=round(waited.total_seconds(), 3))
 
 
 def highest(move: Move, index: str) -> dict[str, int]:

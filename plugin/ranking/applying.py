@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from prodsim.plugin.changes import Change, compare
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Applied:
-    """`changes` of the profile itself (kind "ranking profile") and of the stored templates."""
+    """`changes` of the profile itself (kind "ranking profile") and of the stored templates. `warnings` say what of it
+    does not count yet."""
 
     profile: str
     changes: list[Change]
+    warnings: list[str] = field(default_factory=list)
 
 
 def difference(client: OpenSearch, profile: Profile) -> Change:
@@ -42,7 +44,8 @@ def apply_profile(client: OpenSearch, alias: str, profile: Profile, dry_run: boo
     Raises:
         CheckFailed: the profile has problems; nothing was changed. EngineError: the engine refuses.
     """
-    problems = [problem for problem in check_profile(profile, client, alias) if problem.severity == "error"]
+    found = check_profile(profile, client, alias)
+    problems = [problem for problem in found if problem.severity == "error"]
     if problems:
         raise CheckFailed(
             f"profile {profile.name} is not applied: {'; '.join(problem.message for problem in problems)}"
@@ -50,7 +53,7 @@ def apply_profile(client: OpenSearch, alias: str, profile: Profile, dry_run: boo
     changes = [difference(client, profile), *install(client, profile, dry_run)]
     if not dry_run and changes[0].action != "unchanged":
         store.remember(client, profile)
-    return Applied(profile.name, changes)
+    return Applied(profile.name, changes, [problem.message for problem in found if problem.place == "synonyms"])
 
 
 def rollback(client: OpenSearch, dry_run: bool = False) -> Applied:

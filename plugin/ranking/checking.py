@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from prodsim.mappings.synonyms import problem_of, synonyms_of
 from prodsim.plugin.cluster import inspect_cluster
-from prodsim.plugin.indexes import find_serving_index
+from prodsim.plugin.indexes import ProductIndex, find_serving_index
 
 from .catalog_facts import CatalogFacts, catalog_facts
 from .compile import compile_profile
@@ -39,13 +40,14 @@ class Problem:
 
 def check_profile(profile: Profile, client: OpenSearch | None = None, alias: str = "products") -> list[Problem]:
     """All problems: of the profile itself, and with a client those with the catalog behind the alias."""
-    problems = [*check_weights(profile), *check_signals(profile), *check_rules(profile)]
+    problems = [*check_weights(profile), *check_synonyms(profile), *check_signals(profile), *check_rules(profile)]
     if client is None:
         return problems
     dimensions: list[int] = []
     serving = find_serving_index(client, alias)
     if serving is not None:
         dimensions = [serving.model.dimension]
+        problems += check_synonyms_of(serving, profile, alias)
         problems += check_catalog(profile, catalog_facts(client, serving.name, profile))
     problems += check_size(profile, dimensions, inspect_cluster(client).version)
     return problems
@@ -84,6 +86,20 @@ def check_weights(profile: Profile) -> Iterator[Problem]:
     if not any((similar.legs.text.weight, similar.legs.image.weight, similar.legs.fused.weight, similar.words.weight,
                 similar.attributes.weight, similar.identifiers.weight)):  # fmt: skip
         yield error("similar", "every weight but the price's is 0, so no product can be found")
+
+
+def check_synonyms(profile: Profile) -> Iterator[Problem]:
+    for place, rule in enumerate(profile.synonyms):
+        if problem := problem_of(rule):
+            yield error(f"synonyms.{place}", f"{rule!r}: {problem}")
+
+
+def check_synonyms_of(serving: ProductIndex, profile: Profile, alias: str) -> Iterator[Problem]:
+    """An analyzer is part of its index: the engine changes it in no index that is open."""
+    if synonyms_of(serving.settings) != profile.synonyms:
+        yield warning(
+            "synonyms", f"{serving.name} was made with others: they count after 'prodsim-admin reindex --alias {alias}'"
+        )
 
 
 def check_signals(profile: Profile) -> Iterator[Problem]:

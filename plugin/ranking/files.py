@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from prodsim.mappings.synonyms import rules_in
 from prodsim.plugin.errors import ConfigError, NotFound
 
 from .profile import SHIPPED, Profile, problems_of
@@ -89,7 +90,18 @@ def read_one(path_or_name: str | Path, folder: Path, shipped: bool) -> tuple[dic
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} can't be read: {error}") from None
     content = {"inherits": SHIPPED, **content, "name": path.stem}
+    if isinstance(named := content.get("synonyms"), str):
+        content["synonyms"] = read_synonyms(path.parent / named, str(path))
     return content, str(path), path.parent
+
+
+def read_synonyms(path: Path, origin: str) -> list[str]:
+    """The rules of the file that a profile names beside itself."""
+    try:
+        return rules_in(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigError(f"{origin}: synonyms {path} can't be read: {reason}") from None
 
 
 def parse(text: str, origin: str) -> dict[str, Any]:

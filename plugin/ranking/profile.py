@@ -86,11 +86,13 @@ class Profile(Section):
     words = weight * bm25 / (bm25 + k). `all_words` is added when every word of the query occurs in the product,
     `title_words` when all of them occur in its title, `identifiers` when they share a model or trade item number.
     A hit has enough of the words, or an identifier, or a leg that brings more than nothing and `floor` or more.
+    `synonyms` are rules such as "tv, television"; they are part of an index, so that they count after a reindex.
     """
 
     name: str = Field(pattern=NAME)
     description: str = ""
     fields: dict[str, float] = Field(min_length=1)
+    synonyms: tuple[str, ...] = ()
     words: Words
     k: float = Field(gt=0)
     c: float = Field(ge=0, lt=1)

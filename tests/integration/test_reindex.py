@@ -30,6 +30,9 @@ from prodsim.plugin.moving.ending import remove_index
 from prodsim.plugin.moving.preflight import find_problems, incompatible
 from prodsim.plugin.moving.record import Operation, Options
 from prodsim.plugin.moving.surroundings import Move
+from prodsim.plugin.ranking.applying import apply_profile
+from prodsim.plugin.ranking.applying import rollback as go_back
+from prodsim.plugin.ranking.files import default_profile
 from prodsim.plugin.shop import Shop
 from tests.catalog_files import no_line, no_report
 from tests.filled_catalog import contents, fill, made_up, unwatched
@@ -207,6 +210,31 @@ def test_a_failed_validation_stops_before_the_swap_unless_forced(shop: Shop) -> 
     assert behind(shop) == [stopped.target]
     [forced] = [entry for entry in audit.entries(shop.client, shop.settings.alias) if entry["action"] == "force"]
     assert forced["reason"] == "it is a test"
+
+
+def test_synonyms_of_a_profile_count_after_a_reindex_that_asks_the_embedder_for_nothing(shop: Shop) -> None:
+    def found(words: str) -> int:
+        query = {"match": {"title": {"query": words, "operator": "and"}}}
+        return int(shop.client.count(index=shop.settings.alias, body={"query": query})["count"])
+
+    fill(shop, 30)
+    rules = ("Gizmo, WIDGET => product", "whole number, number")
+    profile = default_profile().model_copy(update={"name": "ours", "synonyms": rules})
+    applied = apply_profile(shop.client, shop.settings.alias, profile)
+    try:
+        assert f"reindex --alias {shop.settings.alias}" in applied.warnings[0]
+        assert found("gizmo") == 0
+        assert reindex(shop).tally.embedded == 0
+        assert found("gizmo") == found("Widgets") == 30
+        assert found("whole number 7") == 1
+        assert found("whole") == 0
+        assert apply_profile(shop.client, shop.settings.alias, profile).warnings == []
+        body = {"id": "prodsim-search", "params": {"q": "gizmo whole number 7", "fields": ["*"]}}
+        assert shop.client.search_template(index=shop.settings.alias, body=body)["hits"]["hits"][0]["_id"] == "p7"
+    finally:
+        go_back(shop.client)
+    assert reindex(shop).phase == "done"
+    assert found("gizmo") == 0
 
 
 def test_preflight_tells_everything_that_is_wrong_at_once(shop: Shop) -> None:

@@ -16,11 +16,12 @@ import pytest
 from prodsim.embedder.client import EmbedderClient
 from prodsim.plugin.config import Settings
 from prodsim.plugin.indexes import indexes_behind, serving_index
+from prodsim.plugin.moving.audit import entries
 from tests.live.checks import check, differences, vector_problems
 from tests.live.conftest import NEW_MODEL, OLD_MODEL
 from tests.live.ledger import Ledger
 from tests.live.moves import admin
-from tests.live.traffic import Traffic
+from tests.live.traffic import LONGEST_PAUSE_S, Traffic
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
@@ -34,9 +35,16 @@ pytestmark = pytest.mark.timeout(3600)
 LoadShop = Callable[[int, int], Ledger]
 
 
+def longest_wait_s(client: OpenSearch, alias: str) -> float:
+    """How long writers were kept waiting at a swap."""
+    return max(float(entry["details"]["waited_s"]) for entry in entries(client, alias) if entry["action"] == "release")
+
+
 def settled(client: OpenSearch, settings: Settings, embedder: EmbedderClient, ledger: Ledger, traffic: Traffic) -> None:
     """The promises of a move, after its traffic has ended."""
-    print(json.dumps(traffic.describe()))  # noqa: T201  figures of the run
+    waited_s = longest_wait_s(client, settings.alias)
+    print(json.dumps(traffic.describe() | {"waited_at_a_swap_s": waited_s}))  # noqa: T201  figures of the run
+    assert waited_s < LONGEST_PAUSE_S
     check(traffic.problems(), "seen by services and customers")
     check(differences(client, settings.alias, ledger), "index and ledger")
     check(vector_problems(client, settings.alias, embedder, traffic.seed, all_fresh=False), "vectors")
