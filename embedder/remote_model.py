@@ -26,6 +26,7 @@ from .settings import LimitSettings
 PROBE_EVERY_S = 1.0
 PROBE_TIMEOUT_S = 2.0
 PROBE_TRIES = 3
+TRIES = 3
 
 
 class RemoteModel(ServedModel):
@@ -65,13 +66,13 @@ class RemoteModel(ServedModel):
         self.was_ready = True
 
     async def encode(self, texts: list[Item], input_type: InputType) -> Encoded:
-        """Tries again, once, where a replica died and another answers.
+        """Tries again where a replica died and another answers.
 
         Raises:
             EmbedderNotReady: no replica answers.
             EmbedderError: the model failed on these texts.
         """
-        for _ in range(2):
+        for _ in range(TRIES):
             call = asyncio.ensure_future(self.call(texts, input_type))
             self.calls.add(call)
             call.add_done_callback(self.calls.discard)
@@ -87,7 +88,12 @@ class RemoteModel(ServedModel):
                 raise EmbedderError(f"model {self.id} failed: {error.cause}") from None
             except Failed as error:
                 raise EmbedderError(f"model {self.id} failed: {error}") from None
-            except (RayError, RayServeException, Severed):
+            except Severed:
+                if not self.directs:  # else another replica is known, and Serve need not be asked
+                    await self.probe(PROBE_TIMEOUT_S)
+                    if self.card is None:
+                        break
+            except (RayError, RayServeException):
                 await self.probe(PROBE_TIMEOUT_S)
                 if self.card is None:
                     break

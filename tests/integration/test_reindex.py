@@ -225,7 +225,7 @@ def test_synonyms_of_a_profile_count_after_a_reindex_that_asks_the_embedder_for_
         assert f"reindex --alias {shop.settings.alias}" in applied.warnings[0]
         assert found("gizmo") == 0
         assert reindex(shop).tally.embedded == 0
-        assert found("gizmo") == found("Widgets") == 30
+        assert found("gizmo") == found("Widget") == 30
         assert found("whole number 7") == 1
         assert found("whole") == 0
         assert apply_profile(shop.client, shop.settings.alias, profile).warnings == []

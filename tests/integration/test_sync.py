@@ -212,8 +212,9 @@ def test_writers_who_are_kept_waiting_see_no_error_and_build_on_what_came_first(
 
 def test_without_embedding_a_changed_text_leaves_its_old_vector_behind(any_shop: Shop) -> None:
     with synced(any_shop, 4) as (target, sync):
-        for sku, part in (("p1", {"title": "Another title"}), ("p2", {"price": 3.5})):
-            any_shop.client.update(index=any_shop.settings.alias, id=sku, body={"doc": part})
+        stale = as_lists(made_up(any_shop, 1))
+        plain(any_shop, "index", "p1", stale | {"title": "Another title"})
+        plain(any_shop, "index", "p2", as_lists(made_up(any_shop, 2, price=3.5)))
         quick = Sync(sync.route, sync.checkpoints, unsettled, embeds=False)
         moved = quick.round()
         assert (moved.copied, moved.embedded) == (2, 0)
