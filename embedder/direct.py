@@ -16,6 +16,7 @@ import struct
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 import orjson
@@ -39,8 +40,16 @@ class Failed(Exception):
     """The replica could not encode these texts, and may others."""
 
 
-async def listen(encode: Encode) -> str | None:
-    """The name under which `encode` is to be had from now on; None where the system has no such sockets."""
+@dataclass(frozen=True)
+class Door:
+    """The `name` under which a replica is to be had as long as this object is there: loops do not keep a server."""
+
+    name: str
+    server: asyncio.Server
+
+
+async def listen(encode: Encode) -> Door | None:
+    """Answers with `encode` from now on; None where the system has no such sockets."""
     if not sys.platform.startswith("linux"):
         return None
     name = f"prodsim-{secrets.token_hex(16)}"
@@ -53,8 +62,7 @@ async def listen(encode: Encode) -> str | None:
                 await writer.drain()
         writer.close()
 
-    await asyncio.start_unix_server(answer_all, f"\0{name}")
-    return name
+    return Door(name, await asyncio.start_unix_server(answer_all, f"\0{name}"))
 
 
 async def answer(encode: Encode, texts: list[Item], input_type: InputType) -> list[bytes]:

@@ -44,7 +44,7 @@ class EncoderReplica:
         self.tokenizer = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
         self.encoder = self.lanes["query"].submit(open_encoder, settings).result()
         self.busy_since: dict[str, float] = {}
-        self.listening: asyncio.Task[str | None] | None = None
+        self.listening: asyncio.Task[direct.Door | None] | None = None
 
     async def describe(self) -> Description:
         # on a GPU the next batch travels while one is computed; a CPU has no time to gain
@@ -62,7 +62,8 @@ class EncoderReplica:
         """The name of this replica's socket, opened by the first who asks."""
         if self.listening is None:
             self.listening = asyncio.create_task(direct.listen(self.encode))
-        return await asyncio.shield(self.listening)
+        door = await asyncio.shield(self.listening)
+        return door.name if door else None
 
     async def encode(self, texts: list[Item], input_type: InputType) -> tuple[bytes, list[int]]:
         """Vectors, float32 row by row, and tokens: plain values travel faster between processes than objects."""
