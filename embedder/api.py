@@ -196,9 +196,8 @@ async def answered(handle: Callable[[Request], Awaitable[Response]], scope: Any,
         return
     except Exception as error:
         response = await answer_error(request, error)
-        if not isinstance(
-            error, Refused | EmbedderError | HTTPException
-        ):  # where it broke; what an exception says may be a product's text
+        if not isinstance(error, Refused | EmbedderError | HTTPException):
+            # where it broke: what an exception says may be a product's text
             where = "".join(traceback.format_tb(error.__traceback__))
             logger.error("a request failed with %s\n%s", type(error).__name__, where)
     await response(scope, receive, send)

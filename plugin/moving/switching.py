@@ -87,6 +87,8 @@ def drain(move: Move) -> None:
             wait_for_writes_to(move, source)
             block_writes(move.client, source)
             to_the_end(move, sync)
+            if not operation.at_release:  # who goes on after a kill must not take what writers wrote since for ours
+                move.lease.update(at_release=highest(move, target), **{checkpoints: dict(sync.checkpoints)})
             let_through(move, target)
         sync.remove_gone(move.operation.at_release)
         recorder.record()
@@ -102,13 +104,12 @@ def drain(move: Move) -> None:
 def keep_waiting(move: Move, index: str) -> None:
     """Writers of the index wait from here on. What is to be put back is recorded before: whoever goes on knows it."""
     if not move.operation.held:
-        move.lease.update(held=hold.settings_before(move.client, index))
+        move.lease.update(held=hold.settings_before(move.client, index), at_release={})
     move.lease.check()
     hold.hold(move.client, index, move.operation.held)
 
 
 def let_through(move: Move, index: str) -> None:
-    move.lease.update(at_release=highest(move, index))
     hold.release(move.client, index, move.operation.held)
     operation = move.lease.update(held={})
     if operation.swapped_at:

@@ -25,7 +25,7 @@ from prodsim.plugin import indexes, loads
 from prodsim.plugin.cli.moving import describe
 from prodsim.plugin.doctor import doctor
 from prodsim.plugin.errors import CheckFailed, EngineError, LeaseHeld, LeaseLost, NotFound, UsageError
-from prodsim.plugin.moving import audit, lease, machine, store
+from prodsim.plugin.moving import audit, hold, lease, machine, store
 from prodsim.plugin.moving.ending import remove_index
 from prodsim.plugin.moving.preflight import find_problems, incompatible
 from prodsim.plugin.moving.record import Operation, Options
@@ -174,6 +174,30 @@ def test_a_move_that_stopped_at_the_swap_keeps_writers_waiting_and_says_so(shop:
         written.result(timeout=10)
     assert contents(shop)["p3"]["price"] == 77.0
     assert not [one for one in doctor(shop.client, shop.settings, shop.embedder) if one.check == "moves"]
+
+
+def test_a_move_that_stopped_just_after_it_let_the_writers_through_keeps_what_they_wrote(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(Exception):
+        pass
+
+    def let_through_and_stop(client: Any, index: str, before: Any) -> None:
+        release(client, index, before)
+        raise Killed
+
+    release = hold.release
+    fill(shop, 20)
+    monkeypatch.setattr(hold, "release", let_through_and_stop)
+    with pytest.raises(Killed):
+        reindex(shop)
+    monkeypatch.setattr(hold, "release", release)
+    shop.client.index(index=shop.settings.alias, id="new", body=as_lists(made_up(shop, 500, sku="new")))
+    shop.client.update(index=shop.settings.alias, id="p3", body={"doc": {"price": 77.0}})
+    assert machine.resume(shop, unwatched, no_line).phase == "done"
+    found = contents(shop)
+    assert "new" in found
+    assert found["p3"]["price"] == 77.0
 
 
 def test_a_move_that_has_swapped_is_not_given_up(shop: Shop) -> None:
