@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prodsim.embedder.client import EmbedderClient
-from prodsim.mappings.bundle import TextModel, text_vector_field
+from prodsim.mappings.bundle import TextModel
 
 from . import ml
 from .client import engine_errors
@@ -144,8 +144,8 @@ def check_query_path(client: OpenSearch, index: ProductIndex | None) -> Iterator
     """
     used = search_models(client, index.name) if index else None
     for model in ml.find(client, "models"):
-        if index and model.name.startswith("prodsim-stored-vector-") and (used is None or model.id in used):
-            yield try_similar(client, model, index)
+        if used is not None and model.name.startswith("prodsim-stored-vector-") and model.id in used:
+            yield try_similar(client, model, used[model.id])
         if not model.name.startswith("prodsim-query-") or (used is not None and model.id not in used):
             continue
         if model.state != "DEPLOYED":
@@ -155,13 +155,14 @@ def check_query_path(client: OpenSearch, index: ProductIndex | None) -> Iterator
         yield from recent_calls(client, model)
 
 
-def search_models(client: OpenSearch, index: str) -> set[str]:
-    """The ids of the models that an index's search pipeline calls."""
+def search_models(client: OpenSearch, index: str) -> dict[str, dict[str, Any]]:
+    """The models that an index's search pipeline calls: by id, the parameters that it always gives them."""
     name = pipeline_name(index)
     with engine_errors(f"reading search pipeline {name}"):
         found = client.transport.perform_request("GET", f"/_search/pipeline/{name}")
     processors = found[name].get("request_processors", [])
-    return {step["ml_inference"]["model_id"] for step in processors if "ml_inference" in step}
+    steps = [step["ml_inference"] for step in processors if "ml_inference" in step]
+    return {step["model_id"]: step.get("model_config", {}) for step in steps}
 
 
 def try_query(client: OpenSearch, model: ml.Found) -> Finding:
@@ -174,10 +175,12 @@ def try_query(client: OpenSearch, model: ml.Found) -> Finding:
     return Finding("query path", "ok", f"the engine reaches the embedder ({dimension}-d vectors)")
 
 
-def try_similar(client: OpenSearch, model: ml.Found, index: ProductIndex) -> Finding:
-    """Whether the cluster reaches itself, which similar-by-SKU needs; where not, what else there is."""
-    vector = text_vector_field(index.model.dimension)
-    parameters = {"input": "prodsim-doctor", "index": index.name, "vector": vector}
+def try_similar(client: OpenSearch, model: ml.Found, always: Mapping[str, Any]) -> Finding:
+    """Whether the cluster reaches itself, which similar-by-SKU needs; where not, what else there is.
+
+    `always` are the parameters that the search pipeline gives with every call.
+    """
+    parameters = {**always, "liked": ["prodsim-doctor"], "disliked": [], "decay": 1.0}
     try:
         with engine_errors("the engine asking itself for a stored vector"):
             client.transport.perform_request(

@@ -140,7 +140,7 @@ def test_status_shows_the_catalog_for_people_and_as_json(admin: Admin, loaded: s
 def test_doctor_finds_nothing_wrong_with_what_was_just_loaded(admin: Admin, loaded: str) -> None:
     code, out, err = admin("doctor", "--json")
     assert (code, err) == (0, "")
-    assert [finding for finding in json.loads(out) if finding["state"] == "fail"] == []
+    assert {finding["check"] for finding in json.loads(out) if finding["state"] != "ok"} <= {"cluster"}  # yellow
 
 
 def test_a_search_answers_by_meaning(admin: Admin, loaded: str) -> None:
