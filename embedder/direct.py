@@ -71,7 +71,7 @@ async def answer(encode: Encode, texts: list[Item], input_type: InputType) -> li
     except BadItem as bad:
         return [BAD_ITEM, orjson.dumps([bad.message, bad.position, bad.too_large])]
     except Exception as error:  # whatever a model raises is the request's, not the connection's
-        return [FAILED, str(error).encode()]
+        return [FAILED, str(error).encode(errors="replace")]
     return [VECTORS, np.array(tokens, dtype=np.int64).tobytes(), vectors]
 
 

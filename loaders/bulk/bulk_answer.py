@@ -40,7 +40,6 @@ class Verdict:
     message: str = ""
     trouble: Trouble = ""
     uncertain: bool = False
-    seen_at: tuple[int, int] | None = None
 
 
 WRITTEN = Verdict("written")
@@ -108,8 +107,6 @@ def judge_item(write: Write, item: Mapping[str, Any]) -> Verdict:
     status, error = item.get("status", 0), item.get("error")
     if not error:
         if 200 <= status < 300:
-            if "_seq_no" in item:
-                return Verdict("written", seen_at=(item["_seq_no"], item["_primary_term"]))
             return WRITTEN if item.get("result") != "noop" else Verdict("written", "noop")
         return Verdict("missing") if status == 404 else NOT_OPENSEARCH
     return judge_error(status, error, write)

@@ -21,7 +21,6 @@ PARAMETERS = {
     "require_alias": "true",
     "filter_path": "errors,items.*.status,items.*.result,items.*.error",
 }
-PLACES = ",items.*._seq_no,items.*._primary_term"
 HEADERS = {"content-type": "application/x-ndjson"}
 
 
@@ -69,13 +68,9 @@ def connections_like(client: OpenSearch) -> Transport:
     )
 
 
-def parameters(*, places: bool, first: bool) -> Mapping[str, str]:
-    """With `places` the answer has the _seq_no of each write; with `first` a write waits for no copy of its shard."""
-    return {
-        **PARAMETERS,
-        **({"filter_path": PARAMETERS["filter_path"] + PLACES} if places else {}),
-        **({"wait_for_active_shards": "1"} if first else {}),
-    }
+def parameters(*, first: bool) -> Mapping[str, str]:
+    """Of a bulk request; with `first` its writes wait for no other copy of their shard."""
+    return {**PARAMETERS, **({"wait_for_active_shards": "1"} if first else {})}
 
 
 def post_bulk(transport: Transport, path: str, body: bytes, parameters: Mapping[str, str]) -> Any:

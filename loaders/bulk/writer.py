@@ -71,20 +71,19 @@ class BulkWriter:
         give_up_after_s: float = GIVE_UP_AFTER_S,
         pause: Callable[[float], object] | None = None,
         through: WrittenThrough | None = None,
-        places: bool = False,
         first: bool = False,
     ) -> None:
         """`say` gets one line when the engine keeps writes waiting, from whichever thread notices.
 
         `give_up_after_s` is how long one caller's writes may make no progress; six times that for a full disk. `pause`
         waits for so many seconds between tries; what it raises ends the `write` that it was called for. `through` is
-        another name to write through than `write_alias`. With `places` each `Done` says where its write is. With
-        `first` writes go through where others are kept waiting (`prodsim.plugin.moving.hold`).
+        another name to write through than `write_alias`. With `first` writes go through where others are kept waiting
+        (`prodsim.plugin.moving.hold`).
         """
         self._index = index
         self._transport = connections_like(client)
         self._alias = through or WriteAlias(client, index)
-        self._parameters = parameters(places=places, first=first)
+        self._parameters = parameters(first=first)
         self._path = f"/{quote(self._alias.name)}/_bulk"
         self._size = RequestSize()
         self._in_flight = BytesInFlight(max_bytes_in_flight)
@@ -180,7 +179,7 @@ class BulkWriter:
             case "missing" | "superseded" if item.uncertain and is_gone(item.write, verdict):
                 return Done(item.write.sku, "written")  # by the try whose answer was lost, or by someone else
             case "written" | "superseded" | "missing" as status:
-                return Done(item.write.sku, status, verdict.code, verdict.message, verdict.seen_at)
+                return Done(item.write.sku, status, verdict.code, verdict.message)
         message = verdict.message
         if verdict.code == "too_large":
             message = f"its {size_bytes(item.write):,} bytes are too many, even alone: {message}"

@@ -46,15 +46,13 @@ class Done:
 
     written: the engine holds it, or, for an update, found nothing to change (`code` noop). superseded: a higher version
     of the SKU is there. missing: an update or delete of what is not there. refused: the engine will never take it;
-    `code` is its word for why and `message` one line for people. `seen_at` is the _seq_no and _primary_term that what
-    was written has, where it is known.
+    `code` is its word for why and `message` one line for people.
     """
 
     sku: str
     status: Literal["written", "superseded", "refused", "missing"]
     code: str = ""
     message: str = ""
-    seen_at: tuple[int, int] | None = None
 
 
 class UnwritableDocument(CatalogError):

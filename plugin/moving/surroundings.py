@@ -72,7 +72,6 @@ class Move:
             give_up_after_s=PATIENCE_S,
             pause=self.pause,
             through=FencedName(self.lease, target),
-            places=True,
             first=True,
         )
         with writer, Asking(self.client) as asking:

@@ -45,7 +45,7 @@ def unsettled(checkpoints: Mapping[str, int], moved: Moved) -> None:
 
 @contextmanager
 def route(shop: Shop, source: str, target: str) -> Iterator[Route]:
-    with BulkWriter(shop.client, target, places=True) as writer, Asking(shop.client) as asking:
+    with BulkWriter(shop.client, target) as writer, Asking(shop.client) as asking:
         yield Route(source, shop.target(target), writer, asking, Waiting(30, no_line))
 
 

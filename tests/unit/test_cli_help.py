@@ -34,6 +34,7 @@ HEAVY = {
     "ray",
     "sentence_transformers",
     "torch",
+    "urllib3",
     "yaml",
 }
 # roles and counts are JSON as they are

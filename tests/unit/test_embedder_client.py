@@ -17,6 +17,7 @@ import pytest
 from prodsim.embedder.client import EmbedderClient
 from prodsim.embedder.encoder import ModelCard
 from prodsim.embedder.served_model import Embedded
+from prodsim.embedder.transport import open_pool
 from prodsim.embedder.wire import describe_model, parse_embeddings_request, render_embeddings, render_error
 from prodsim.plugin.errors import EmbedderError, EmbedderNotReady, EmbedderUnreachable
 
@@ -34,19 +35,24 @@ def good(body: bytes) -> Answer:
 
 
 class Server:
-    """Answers the next of `script`, then as the real server does. `bodies` are the embedding requests it got."""
+    """Answers the next of `script`, then as the real server does.
+
+    `bodies` are the embedding requests that it got, `paths` those of its GETs.
+    """
 
     def __init__(self) -> None:
         self.script: list[Answer | Callable[[bytes], Answer]] = []
         self.models = [describe_model(CARD, 3)]
         self.ready: Answer = (200, {}, b'{"status":"ready"}')
         self.bodies: list[dict[str, Any]] = []
+        self.paths: list[str] = []
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
+                server.paths.append(self.path)
                 if self.path == "/readyz":
                     self.answer(server.ready)
                 else:
@@ -242,13 +248,31 @@ def test_nothing_listening_is_said_at_once_with_what_to_do() -> None:
     assert time.monotonic() - started < 2
 
 
+@pytest.mark.parametrize("url", ["127.0.0.1:8901", "ftp://embedder", "http://", "http://[::1", "embedder", ""])
+def test_what_is_no_url_is_refused_by_name(url: str) -> None:
+    with pytest.raises(EmbedderError, match=r"embedder_url .* is no URL"):
+        EmbedderClient(url)
+
+
+def test_a_path_in_the_url_comes_before_those_of_the_api(server: Server) -> None:
+    with EmbedderClient(f"{server.url}/behind/a/proxy/") as client:
+        client.models()
+    assert server.paths[-1] == "/behind/a/proxy/v1/models"
+
+
+def test_a_key_that_no_header_can_carry_is_refused_without_showing_it() -> None:
+    with pytest.raises(EmbedderError, match="API key") as caught:
+        EmbedderClient("http://127.0.0.1:1", api_key="sec\nret")
+    assert "ret" not in str(caught.value).replace("secret", "")
+
+
 def test_an_embedder_that_answered_before_is_given_time_to_come_back(server: Server) -> None:
     with EmbedderClient(server.url, timeout_s=1) as client:
         client.models()
         server.http.shutdown()
         server.http.server_close()
-        client.transport.http.close()
-        client.transport.http = type(client.transport.http)(base_url=server.url)
+        client.transport.close()
+        client.transport.pool, _ = open_pool(server.url, None)
         started = time.monotonic()
         with pytest.raises(EmbedderUnreachable):
             client.embed(["a"], "passage")

@@ -115,8 +115,8 @@ def test_the_api_describes_itself() -> None:
 def test_the_client_sends_the_key_that_it_is_given_or_finds_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EMBEDDER_API_KEY", raising=False)
     with EmbedderClient("http://127.0.0.1:1") as plain, EmbedderClient("http://127.0.0.1:1", api_key="a") as told:
-        assert "authorization" not in plain.transport.http.headers
-        assert told.transport.http.headers["authorization"] == "Bearer a"
+        assert "authorization" not in plain.transport.headers
+        assert told.transport.headers["authorization"] == "Bearer a"
     monkeypatch.setenv("EMBEDDER_API_KEY", "b")
     with EmbedderClient("http://127.0.0.1:1") as found:
-        assert found.transport.http.headers["authorization"] == "Bearer b"
+        assert found.transport.headers["authorization"] == "Bearer b"
