@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
@@ -40,10 +40,11 @@ SEARCH_MARKER = "prodsim_query"
 LIKED_MARKER = "prodsim_liked"
 DISLIKED_MARKER = "prodsim_disliked"
 DECAY_MARKER = "prodsim_decay"
+KINDS = ("text", "image", "fused")  # of k-NN fields
 DISLIKED_PULL = 0.5  # what disliked products weigh, of the newest liked one
 SCORED = "query.bool.must[0].function_score.query.script_score"
 SEARCH_LEGS = f"{SCORED}.query.bool.must[0].bool.should"  # the fallback comes first in them
-SIMILAR_LEGS = f"{SCORED}.query.bool.should"  # the image's comes first in them
+SIMILAR_LEGS = f"{SCORED}.query.bool.should"
 NEVER_THERE = "embedding"  # what an embedder calls an item of its answer, and no product a field
 # None of them may be a parameter of a template too: mustache would take that for the direction.
 SORT_FIELDS = ("price", "list_price", "rating", "rating_count", "popularity", "stock", "created_at", "updated_at")
@@ -87,9 +88,24 @@ def fused_vector_field(dimension: int) -> str:
     return f"fused_vector_{dimension}"
 
 
-def placeholder(dimension: int) -> list[float]:
-    """A unit vector for a leg that is switched off: a zero vector is refused under cosine."""
-    return [0.0] * (dimension - 1) + [1.0]
+def split_field(field: str) -> tuple[str, int]:
+    """What a k-NN field is named after: text, image or fused, and the length of its vectors."""
+    kind, _, dimension = field.partition("_vector_")
+    return kind, int(dimension)
+
+
+def by_kind(fields: Iterable[str]) -> dict[str, dict[str, int]]:
+    """The lengths of the k-NN fields of each kind, in their order."""
+    sorted_out: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
+    for name in fields:
+        kind, dimension = split_field(name)
+        sorted_out[kind][name] = dimension
+    return sorted_out
+
+
+def placeholder(dimension: int) -> str:
+    """A unit vector for a leg that is switched off, as short as JSON has it: a zero vector is refused under cosine."""
+    return "[" + "0," * (dimension - 1) + "1]"
 
 
 def index_body(
@@ -111,8 +127,19 @@ def index_body(
         knn_engine=knn_engine,
         vectors=vectors,
         analysis=with_synonyms(json.loads(bundle_file("analysis.json")), synonyms),
-        meta={"model": model.stamp, "dimension": model.dimension, "version": version("prodsim")},
+        meta={
+            "model": model.stamp,
+            "dimension": model.dimension,
+            "vectors": {name: made_by.vectors for name, made_by in vectors.items()},
+            "version": version("prodsim"),
+        },
     )
+
+
+def vectors_of(body: Mapping[str, Any]) -> dict[str, str]:
+    """The k-NN fields of an index that is made from that body, and whether their vectors are float32 or int8."""
+    vectors: dict[str, str] = body["mappings"]["_meta"]["prodsim"]["vectors"]
+    return vectors
 
 
 def index_template(alias: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,22 +169,30 @@ def ingest_pipeline(model: TextModel, passage_model: str | None) -> dict[str, An
 
 
 def search_pipeline(
-    index: str, model: TextModel, dimensions: Sequence[int], query_model: str, stored_vector_model: str
+    index: str,
+    model: TextModel,
+    vectors: Mapping[str, str],
+    legs: Sequence[str],
+    query_model: str,
+    stored_vector_model: str,
 ) -> dict[str, Any]:
-    """The default search pipeline of an index: fills the vector leg that belongs to the index's own model."""
-    place = list(dimensions).index(model.dimension)
+    """The default search pipeline of an index: fills the vector legs that belong to the index's own fields.
+
+    `vectors` are those fields (see `vectors_of`), `legs` all that the stored templates have legs for.
+    """
+    text_vector = text_vector_field(model.dimension)
+    searched = list(by_kind(legs)["text"])
+    kinds = {split_field(name)[0]: name for name in vectors}
     return render_json(
         "search_pipeline.json",
         index=index,
-        text_vector=text_vector_field(model.dimension),
-        leg=leg(SEARCH_LEGS, place + 1),
-        similar_leg=leg(SIMILAR_LEGS, place + 1),
-        image_leg=leg(SIMILAR_LEGS, 0),
+        text_vector=text_vector,
+        leg=leg(SEARCH_LEGS, searched.index(text_vector) + 1),
+        similar_legs={kind: (leg(SIMILAR_LEGS, list(legs).index(name)), name) for kind, name in kinds.items()},
         fallback=f"{SEARCH_LEGS}[0].bool.filter[0].exists.field",
-        image_vector=image_vector_field(IMAGE_DIMENSION),
         vectors={
-            "text": {"field": text_vector_field(model.dimension), "dimension": model.dimension},
-            "image": {"field": image_vector_field(IMAGE_DIMENSION), "dimension": IMAGE_DIMENSION},
+            kind: {"field": name, "dimension": split_field(name)[1], "whole": vectors[name] == "int8"}
+            for kind, name in kinds.items()
         },
         scored=SCORED,
         query_model=query_model,
@@ -173,9 +208,9 @@ def leg(legs: str, place: int) -> str:
     return f"{legs}[{place}].script_score"
 
 
-def leg_dimensions(source: str) -> list[int]:
-    """The vector lengths that a stored template has legs for, in their order."""
-    return [int(length) for length in re.findall(r'"knn": \{"text_vector_(\d+)"', source)]
+def leg_fields(source: str) -> list[str]:
+    """The k-NN fields that a stored template has legs for, in their order."""
+    return re.findall(r'"knn": \{"((?:text|image|fused)_vector_\d+)"', source)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 def new_index(shop: Shop, owner: str | None = None) -> str:
     """Makes the alias's next index, empty and not behind the alias, and returns its name."""
     name = indexes.next_index_name(shop.client, shop.settings.alias)
-    prepare_index(shop.client, shop.settings, name, shop.model)
-    indexes.create_index(shop.client, name, shop.index_body(), owner)
+    body = shop.index_body()
+    prepare_index(shop.client, shop.settings, name, shop.model, body)
+    indexes.create_index(shop.client, name, body, owner)
     return name
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from prodsim.loaders.bulk.write_alias import is_write_alias
-from prodsim.mappings.bundle import PREFIX, TextModel
+from prodsim.mappings.bundle import PREFIX, TextModel, text_vector_field
 
 from .client import engine_errors
 from .errors import ConfigError, EngineError, NotFound
@@ -28,7 +28,8 @@ ALIAS_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,200}")
 class ProductIndex:
     """An index that prodsim made: `aliases` point at it, `model` is what its vectors were made with.
 
-    `owner` is the load that fills it or filled it, where that can go on after an interruption.
+    `owner` is the load that fills it or filled it, where that can go on after an interruption. `vectors` are its k-NN
+    fields, each float32 or int8.
     """
 
     name: str
@@ -36,6 +37,7 @@ class ProductIndex:
     model: TextModel
     settings: Mapping[str, Any]
     owner: str | None = None
+    vectors: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def unfinished(self) -> bool:
@@ -95,6 +97,7 @@ def as_product_index(name: str, body: Mapping[str, Any]) -> ProductIndex | None:
         model=TextModel(model_name, revision, int(meta["dimension"])),
         settings=body["settings"]["index"],
         owner=meta.get("owner"),
+        vectors=meta.get("vectors") or {text_vector_field(int(meta["dimension"])): "float32"},
     )
 
 

@@ -174,11 +174,18 @@ def run_into_new_index(shop: Shop, request: Request, say: Say) -> Run:
 
 
 def require_model(shop: Shop, serving: ProductIndex) -> None:
+    """Raises EngineError where the index can't hold the vectors that this shop's models make."""
     if serving.model != shop.model:
         raise EngineError(
             f"{serving.name} behind {shop.settings.alias} holds {serving.model.dimension}-d vectors of "
             f"{serving.model.stamp}, the embedder serves {shop.model.stamp} ({shop.model.dimension}-d): serve the old "
             f"model, or rebuild with 'prodsim-admin reindex --alias {shop.settings.alias}'"
+        )
+    if missing := [leg for leg in shop.legs if leg.vector not in serving.vectors]:
+        needed = " and ".join(f"{leg.vector} of model {leg.model.name}" for leg in missing)
+        raise EngineError(
+            f"{serving.name} behind {shop.settings.alias} has no field {needed}: "
+            f"rebuild with 'prodsim-admin reindex --alias {shop.settings.alias}'"
         )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from prodsim.mappings import bundle
-from prodsim.mappings.bundle import PREFIX, TextModel
+from prodsim.mappings.bundle import PREFIX, TextModel, vectors_of
 from prodsim.mappings.render import bundle_file
 
 from . import ml
@@ -51,7 +51,9 @@ def setup(
         )
     installer = Installer(client, dry_run)
     indexes = product_indexes(client, settings.alias)
-    dimensions = template_dimensions(client, [model, *(index.model for index in indexes)])
+    profile = profile or active_profile(client)
+    body = bundle.index_body(model, synonyms=profile.synonyms)
+    legs = template_legs(client, vectors_of(body), *(index.vectors for index in indexes))
     if cluster.has_ml:
         change, wanted = plan_cluster_settings(client, settings)
         installer.changes.append(change)
@@ -59,60 +61,67 @@ def setup(
             apply_cluster_settings(client, wanted)
         if model not in [index.model for index in indexes]:  # ready before its first index is
             remote_models(installer, settings, model)
-    profile = profile or active_profile(client)
-    install_index_template(installer, settings.alias, model, profile)
-    install_search_templates(installer, cluster, profile, dimensions)
+    install_index_template(installer, settings.alias, body)
+    install_search_templates(installer, cluster, profile, legs)
     for index in indexes:
-        install_pipelines(installer, settings, cluster, index.name, index.model, dimensions)
+        install_pipelines(installer, settings, cluster, index.name, index.model, index.vectors, legs)
         installer.attach_pipelines(index)
     if cluster.has_ml and not dry_run:
         remove_unused_models(client, installer.model_names)
     return deduplicated(installer.changes)
 
 
-def prepare_index(client: OpenSearch, settings: Settings, name: str, model: TextModel) -> list[Change]:
-    """Templates and pipelines for an index that is about to be created."""
+def prepare_index(
+    client: OpenSearch, settings: Settings, name: str, model: TextModel, body: Mapping[str, Any]
+) -> list[Change]:
+    """Templates and pipelines for an index that is about to be created from that body."""
     installer = Installer(client, dry_run=False)
     cluster = inspect_cluster(client)
-    dimensions = template_dimensions(client, [model])
+    vectors = vectors_of(body)
+    legs = template_legs(client, vectors)
     profile = active_profile(client)
-    install_index_template(installer, settings.alias, model, profile)  # another model's would add its vector field
-    install_search_templates(installer, cluster, profile, dimensions)
-    install_pipelines(installer, settings, cluster, name, model, dimensions)
+    # another model's would add its vector field
+    install_index_template(installer, settings.alias, bundle.index_body(model, synonyms=profile.synonyms))
+    install_search_templates(installer, cluster, profile, legs)
+    install_pipelines(installer, settings, cluster, name, model, vectors, legs)
     return installer.changes
 
 
-def install_index_template(installer: Installer, alias: str, model: TextModel, profile: Profile) -> None:
-    template = bundle.index_template(alias, bundle.index_body(model, synonyms=profile.synonyms))
-    installer.put(Resource("index template", f"{PREFIX}{alias}", template))
+def install_index_template(installer: Installer, alias: str, body: Mapping[str, Any]) -> None:
+    installer.put(Resource("index template", f"{PREFIX}{alias}", bundle.index_template(alias, body)))
 
 
-def template_dimensions(client: OpenSearch, models: Sequence[TextModel]) -> list[int]:
-    """The vector lengths for the stored templates: those that are in, then the new ones."""
-    known: list[int] = []
-    for name in (bundle.SEARCH_TEMPLATE, bundle.SIMILAR_TEMPLATE):  # the same legs, if nobody has meddled with one
+def template_legs(client: OpenSearch, *wanted: Iterable[str]) -> list[str]:
+    """The k-NN fields that the stored templates have legs for: those that are in, then the new ones."""
+    known: list[str] = []
+    # they have the same legs, if nobody has meddled with one
+    for name in (bundle.SIMILAR_TEMPLATE, bundle.SIMILAR_IMAGE_TEMPLATE, bundle.LIKE_TEMPLATE):
         installed = read_resource(client, "search template", name)
-        known = known or bundle.leg_dimensions(installed["script"]["source"] if installed else "")
-    return [*known, *sorted({model.dimension for model in models} - set(known))]
+        known = known or bundle.leg_fields(installed["script"]["source"] if installed else "")
+    return list(dict.fromkeys([*known, *(name for names in wanted for name in sorted(names))]))
 
 
-def install_search_templates(
-    installer: Installer, cluster: Cluster, profile: Profile, dimensions: Sequence[int]
-) -> None:
+def install_search_templates(installer: Installer, cluster: Cluster, profile: Profile, legs: Sequence[str]) -> None:
     for name, file in bundle.SCRIPT_FILES.items():
         installer.put(Resource("script", name, {"script": {"lang": "painless", "source": bundle_file(file)}}))
-    for name, source in compile_profile(profile, dimensions, cluster.version).items():
+    for name, source in compile_profile(profile, legs, cluster.version).items():
         installer.put(Resource("search template", name, {"script": {"lang": "mustache", "source": source}}))
 
 
 def install_pipelines(
-    installer: Installer, settings: Settings, cluster: Cluster, index: str, model: TextModel, dimensions: Sequence[int]
+    installer: Installer,
+    settings: Settings,
+    cluster: Cluster,
+    index: str,
+    model: TextModel,
+    vectors: Mapping[str, str],
+    legs: Sequence[str],
 ) -> None:
     name = pipeline_name(index)
     models = remote_models(installer, settings, model) if cluster.has_ml else {}
     installer.put(Resource("ingest pipeline", name, bundle.ingest_pipeline(model, models.get("passage"))))
     if models:
-        body = bundle.search_pipeline(index, model, dimensions, models["query"], models["stored-vector"])
+        body = bundle.search_pipeline(index, model, vectors, legs, models["query"], models["stored-vector"])
     else:
         body = {"description": "prodsim: this cluster has no ML Commons, callers pass params.vector"}
     installer.put(Resource("search pipeline", name, body))

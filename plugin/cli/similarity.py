@@ -43,6 +43,7 @@ class Vector(StrEnum):
 
     text = "text"
     image = "image"
+    fused = "fused"
 
 
 @app.command("matrix")
@@ -107,7 +108,7 @@ def map_(
     method: Annotated[
         Method, typer.Option("--method", help="tsne: neighbours stay neighbours; pca: fast, distances are true.")
     ] = Method.tsne,
-    vector: Annotated[Vector, typer.Option("--vector", help="Of text or of pictures.")] = Vector.text,
+    vector: Annotated[Vector, typer.Option("--vector", help="Of texts, pictures or both as one.")] = Vector.text,
     color: Annotated[str, typer.Option("--color", metavar="FIELD", help="Colour by category or brand.")] = "category",
     pictures: Pictures = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the drawing and the placing.")] = 0,
@@ -116,7 +117,6 @@ def map_(
     json: Json = False,
 ) -> None:
     """Put a catalog's vectors onto a plane, as a page with pictures."""
-    from prodsim.mappings.bundle import IMAGE_DIMENSION
     from prodsim.plugin.client import connect
     from prodsim.plugin.config import load_settings
     from prodsim.plugin.indexes import serving_index
@@ -129,8 +129,7 @@ def map_(
     settings = load_settings(alias=alias, engine_url=engine_url)
     client = connect(settings)
     index = serving_index(client, settings.alias)
-    dimension = IMAGE_DIMENSION if vector is Vector.image else None
-    found = catalog_map(client, index, most, method.value, color, seed, dimension)
+    found = catalog_map(client, index, most, method.value, color, seed, vector.value)
     page, loaded = map_page(settings.alias, index.model.name, vector.value, found, pictures)
     write_page(out, page)
     if json:

@@ -14,7 +14,7 @@ from prodsim.plugin.indexes import serving_index
 from prodsim.plugin.ranking.compile import compile_profile
 from prodsim.plugin.ranking.files import load_profile
 from prodsim.plugin.ranking.profile import Profile
-from prodsim.plugin.setup import template_dimensions
+from prodsim.plugin.setup import template_legs
 
 from .contenders import Ring
 
@@ -39,11 +39,11 @@ def open_ring(settings: Settings, profile: str = "default", mode: str | None = N
     if mode == "engine" and not cluster.has_ml:
         raise UsageError(f"{settings.engine_url} has no ML Commons and calls no embedder: use --mode client")
     index = serving_index(client, settings.alias)
-    dimensions = template_dimensions(client, [index.model])
+    legs = template_legs(client, index.vectors)
 
     def sources(given: str | Profile) -> Mapping[str, str]:
         chosen = given if isinstance(given, Profile) else load_profile(given)
-        return compile_profile(chosen, dimensions, cluster.version)
+        return compile_profile(chosen, legs, cluster.version)
 
     with EmbedderClient(settings.embedder_url, timeout_s=settings.embedder_timeout_s) as embedder:
         embedder.require_ready()

@@ -40,9 +40,10 @@ def create(move: Move) -> None:
         if found:
             move.lease.update(target=indexes.next_index_name(move.client, operation.alias))
             continue
-        prepare_index(move.client, shop.settings, operation.target, operation.model)
+        body = shop.index_body()
+        prepare_index(move.client, shop.settings, operation.target, operation.model, body)
         move.lease.check()
-        indexes.create_index(move.client, operation.target, shop.index_body(), mine)
+        indexes.create_index(move.client, operation.target, body, mine)
     move.lease.adopt(move.operation.target)
     total = move.waiting.outlast(lambda: count_products(move.client, operation.source))
     move.lease.update(tally=replace(move.operation.tally, total=total))

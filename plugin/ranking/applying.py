@@ -9,7 +9,7 @@ from prodsim.plugin.changes import Change, compare
 from prodsim.plugin.cluster import inspect_cluster
 from prodsim.plugin.errors import CheckFailed, NotFound
 from prodsim.plugin.resources import Installer, deduplicated
-from prodsim.plugin.setup import install_search_templates, template_dimensions
+from prodsim.plugin.setup import install_search_templates, template_legs
 
 from . import store
 from .checking import check_profile
@@ -74,5 +74,5 @@ def rollback(client: OpenSearch, dry_run: bool = False) -> Applied:
 
 def install(client: OpenSearch, profile: Profile, dry_run: bool) -> list[Change]:
     installer = Installer(client, dry_run)
-    install_search_templates(installer, inspect_cluster(client), profile, template_dimensions(client, []))
+    install_search_templates(installer, inspect_cluster(client), profile, template_legs(client))
     return deduplicated(installer.changes)

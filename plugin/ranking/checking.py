@@ -43,13 +43,13 @@ def check_profile(profile: Profile, client: OpenSearch | None = None, alias: str
     problems = [*check_weights(profile), *check_synonyms(profile), *check_signals(profile), *check_rules(profile)]
     if client is None:
         return problems
-    dimensions: list[int] = []
+    legs: list[str] = []
     serving = find_serving_index(client, alias)
     if serving is not None:
-        dimensions = [serving.model.dimension]
+        legs = sorted(serving.vectors)
         problems += check_synonyms_of(serving, profile, alias)
         problems += check_catalog(profile, catalog_facts(client, serving.name, profile))
-    problems += check_size(profile, dimensions, inspect_cluster(client).version)
+    problems += check_size(profile, legs, inspect_cluster(client).version)
     return problems
 
 
@@ -197,8 +197,8 @@ def ruled(profile: Profile) -> list[tuple[str, Sequence[Pin | Chosen]]]:
     return [("boosts", profile.boosts), ("pins", profile.pins), ("buries", profile.buries), ("hides", profile.hides)]
 
 
-def check_size(profile: Profile, dimensions: Sequence[int], engine_version: str) -> Iterator[Problem]:
-    for name, source in compile_profile(profile, dimensions, engine_version).items():
+def check_size(profile: Profile, legs: Sequence[str], engine_version: str) -> Iterator[Problem]:
+    for name, source in compile_profile(profile, legs, engine_version).items():
         size = len(source.encode())
         if size > LONGEST_TEMPLATE:
             yield error("pins", f"{name} comes to {size} bytes, the engine takes {LONGEST_TEMPLATE}: use fewer rules")

@@ -17,10 +17,10 @@ HOURS_A_DAY = 24
 PIN_STEP = 10_000.0
 
 
-def compile_profile(profile: Profile, dimensions: Sequence[int], engine_version: str) -> dict[str, str]:
-    """The sources of the stored templates by name, with a vector leg for each of those lengths.
+def compile_profile(profile: Profile, legs: Sequence[str], engine_version: str) -> dict[str, str]:
+    """The sources of the stored templates by name, with a vector leg for each of those k-NN fields.
 
-    A leg keeps its place for good (`bundle.leg_dimensions`): pipelines of other indexes write to it by position. Any of
+    A leg keeps its place for good (`bundle.leg_fields`): pipelines of other indexes write to it by position. Any of
     the sources can be searched with as it is, posted as `source` to `_search/template`.
     """
     shared = {
@@ -37,9 +37,8 @@ def compile_profile(profile: Profile, dimensions: Sequence[int], engine_version:
         "never_there": bundle.NEVER_THERE,
         "words_k": profile.k * bm25_scale(engine_version),
         "similar_k": profile.similar.k * bm25_scale(engine_version),
-        "text_vectors": {bundle.text_vector_field(dimension): dimension for dimension in dimensions},
-        "fused_vectors": {f"fused_vector_{dimension}": dimension for dimension in dimensions},
-        "image_vectors": {bundle.image_vector_field(bundle.IMAGE_DIMENSION): bundle.IMAGE_DIMENSION},
+        "vectors": bundle.by_kind(legs),
+        "all_vectors": [(field, *bundle.split_field(field)) for field in legs],
         "text_fields": profile.weighted_fields,
         "placeholder": bundle.placeholder,
         "sort_fields": bundle.SORT_FIELDS,

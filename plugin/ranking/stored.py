@@ -5,11 +5,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prodsim.mappings.bundle import DISLIKED_PULL
 
-PARAMETERS = (("vector", r"text_vector_\d+"), ("image_vector", r"image_vector_\d+"))
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+PARAMETERS = (
+    ("vector", r"text_vector_\d+"),
+    ("image_vector", r"image_vector_\d+"),
+    ("fused_vector", r"fused_vector_\d+"),
+)
 
 
 def pooled(
@@ -28,18 +36,28 @@ def pooled(
     }
     for parameter, pattern in PARAMETERS:
         found = [
-            (np.asarray(value, np.float64), weight)
+            (value, weight)
             for product, weight in weighed
             for name, value in product.items()
             if re.fullmatch(pattern, name)
         ]
         if liked and found:
-            direction = np.sum([weight * vector / np.linalg.norm(vector) for vector, weight in found], axis=0)
+            whole = all(isinstance(number, int) for number in found[0][0])  # as a field of bytes takes them
+            direction = np.sum([weight * unit(vector) for vector, weight in found], axis=0)
             length = float(np.linalg.norm(direction))
             if length > 1e-5:
-                params[parameter] = (direction / length).tolist()
+                most = float(np.max(np.abs(direction)))
+                params[parameter] = np.rint(127 * direction / most).tolist() if whole else (direction / length).tolist()
     prices = [(product["price"], weight) for product, weight in weighed if weight > 0 and product.get("price")]
     if prices:
         total = math.fsum(weight for _, weight in prices)
         params["source_price"] = math.exp(math.fsum(weight * math.log(price) for price, weight in prices) / total)
     return params
+
+
+def unit(vector: Sequence[float]) -> NDArray[np.float64]:
+    import numpy as np
+
+    row = np.asarray(vector, np.float64)
+    scaled: NDArray[np.float64] = row / np.linalg.norm(row)
+    return scaled

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from prodsim.mappings.bundle import SEARCH_TEMPLATE
 from prodsim.plugin.client import engine_errors
 from prodsim.plugin.cluster import inspect_cluster
-from prodsim.plugin.setup import template_dimensions
+from prodsim.plugin.setup import template_legs
 
 from .compile import compile_profile
 from .explain import Explained, explained
@@ -73,13 +73,13 @@ class Ranking:
         self.shop = shop
         self.profile = profile
         self.version = inspect_cluster(shop.client).version
-        self.dimensions = template_dimensions(shop.client, [])
+        self.legs = template_legs(shop.client)
         self.params: dict[str, Any] = {"q": query}
         if shop.mode == "client" and (vector := shop.query_vector(query)) is not None:
             self.params["vector"] = vector
 
     def ask(self, profile: Profile, explain: bool, **params: Any) -> dict[str, Any]:
-        source = compile_profile(profile, self.dimensions, self.version)[SEARCH_TEMPLATE]
+        source = compile_profile(profile, self.legs, self.version)[SEARCH_TEMPLATE]
         body = {"source": source, "params": {**self.params, **params}, "explain": explain}
         with engine_errors(f"searching {self.shop.alias}"):
             answer: dict[str, Any] = self.shop.client.search_template(index=self.shop.alias, body=body)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prodsim.mappings.bundle import image_vector_field, text_vector_field
+from prodsim.mappings.bundle import by_kind
 from prodsim.plugin.client import engine_errors
 from prodsim.plugin.errors import CatalogError
 from prodsim.plugin.indexes import ProductIndex
@@ -57,9 +57,9 @@ def catalog_map(
     method: str = "tsne",
     by: str = "category",
     seed: int = 0,
-    image_dimension: int | None = None,
+    vector: str = "text",
 ) -> Map:
-    """The text vectors of a catalog, or its image vectors of that length, at most `most` of them drawn at random.
+    """The text, image or fused vectors of a catalog, at most `most` of them drawn at random.
 
     `method` is `tsne` (van der Maaten and Hinton 2008: neighbours stay neighbours, distances of groups mean little)
     or `pca` (the two directions with the largest variance: distances are true as far as two directions can show them).
@@ -67,7 +67,9 @@ def catalog_map(
     Raises:
         CatalogError: fewer than three products have such a vector.
     """
-    field = image_vector_field(image_dimension) if image_dimension else text_vector_field(index.model.dimension)
+    field = next(iter(by_kind(index.vectors)[vector]), None)
+    if field is None:
+        raise CatalogError(f"{index.name} has no field for {vector} vectors")
     total = count(client, index.name, field)
     if total < 3:
         raise CatalogError(f"{index.name} has {total} products with a {field}: a map needs three or more")

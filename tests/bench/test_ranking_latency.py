@@ -11,7 +11,7 @@ import pytest
 from prodsim.plugin.cluster import inspect_cluster
 from prodsim.plugin.ranking.compile import compile_profile
 from prodsim.plugin.ranking.files import default_profile
-from prodsim.plugin.setup import template_dimensions
+from prodsim.plugin.setup import template_legs
 from tests.bench.measure import interleave, report, save
 from tests.conftest import ROOT
 from tests.judged import example_judgments
@@ -37,7 +37,7 @@ def test_five_signals_cost_a_query_with_three_facets_little(example: Shop) -> No
     """With and without a filter: with one, facets are counted by a script."""
     client, alias = example.client, example.settings.alias
     queries = example_judgments(ROOT / "examples" / "judgments.json").queries
-    version, dimensions = inspect_cluster(client).version, template_dimensions(client, [example.model])
+    version, legs = inspect_cluster(client).version, template_legs(client)
     with_signals = default_profile().with_values(FIVE_SIGNALS)
     without = default_profile().with_values({"signals.stock.factor": 1})
 
@@ -46,7 +46,7 @@ def test_five_signals_cost_a_query_with_three_facets_little(example: Shop) -> No
         return name
 
     names = {
-        kind: stored(f"{alias}-bench-{kind}", compile_profile(profile, dimensions, version)["prodsim-search"])
+        kind: stored(f"{alias}-bench-{kind}", compile_profile(profile, legs, version)["prodsim-search"])
         for kind, profile in (("signals", with_signals), ("plain", without))
     }
 

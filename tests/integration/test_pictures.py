@@ -16,7 +16,7 @@ from PIL import Image
 from prodsim.embedder import local
 from prodsim.embedder.models_file import read_models
 from prodsim.embedder.settings import ServerSettings
-from prodsim.plugin.errors import EmbedderError
+from prodsim.plugin.errors import EmbedderError, EngineError
 from prodsim.plugin.moving import machine
 from prodsim.plugin.moving.record import Options
 from prodsim.plugin.query import ProductSearch
@@ -36,7 +36,6 @@ MODELS = """
 models:
   words: {model: fake-32}
   photos: {model: fake-64, kind: image}
-  looks: {model: fake-1280, kind: image}
   whole:
     kind: fused
     vectors: int8
@@ -198,15 +197,39 @@ def test_images_and_products_travel_through_the_client(shop: Shop) -> None:
 def test_a_photo_finds_the_products_that_look_like_it(
     settings_for: Callable[..., Settings], embedder_of_images: str, alias: str, folder: Path, tmp_path: Path
 ) -> None:
-    """In a catalog with vectors of the length that the templates have a leg for."""
-    settings = settings_for(alias, embedder_url=embedder_of_images, image_model="looks", image_folder=folder)
+    settings = settings_for(alias, embedder_url=embedder_of_images, image_model="photos", image_folder=folder)
     with open_shop(settings) as opened:
         shop = replace(opened, legs=embedder_legs(opened.embedder, settings))
         load_file(shop, write(tmp_path / "shirts.ndjson", {"r": "red.png", "b": "blue.png", "none": None}))
         search = ProductSearch(shop.client, alias, shop.embedder)
-        [hit, *_] = search.similar_photo((folder / "blue.png").read_bytes(), model="looks").hits
+        [hit, *_] = search.similar_photo((folder / "blue.png").read_bytes(), model="photos").hits
         assert hit.sku == "b"
         with pytest.raises(EmbedderError):
-            search.similar_photo(b"no picture", model="looks")
+            search.similar_photo(b"no picture", model="photos")
         with pytest.raises(EmbedderError, match="needs an embedder"):
             ProductSearch(shop.client, alias).similar_photo(b"")
+
+
+@pytest.mark.parametrize("leg", ["image", "fused"])
+def test_a_sku_finds_what_looks_like_it_by_pictures_and_by_fused_vectors(
+    shop: Shop, tmp_path: Path, leg: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cluster looks the vectors up itself; where it can't, the client does. Those of the fused model are bytes."""
+    load_file(shop, write(tmp_path / "shirts.ndjson", {"a": "red.png", "b": "crimson.png", "c": "blue.png"}))
+    search = ProductSearch(shop.client, shop.settings.alias)
+    weights = {name: float(name == leg) for name in ("text", "image", "fused", "words", "attributes")}
+    found = {hit.sku: hit.score for hit in search.similar("a", weights=weights)}
+    assert next(iter(found)) == "b"
+    monkeypatch.setattr(ProductSearch, "mode", "client")
+    assert {hit.sku: hit.score for hit in search.similar("a", weights=weights)} == pytest.approx(found, abs=0.01)
+
+
+def test_a_catalog_without_a_field_for_pictures_says_so_before_anything_is_written(shop: Shop, tmp_path: Path) -> None:
+    file = write(tmp_path / "shirts.ndjson", {"a": "red.png"})
+    wordy = replace(shop, legs=())
+    load_file(wordy, file)
+    with pytest.raises(EngineError, match=r"no field image_vector_64 of model photos .*: rebuild with"):
+        load_file(shop, file)
+    machine.start(shop, "reindex", Options(), unwatched, no_line)
+    assert load_file(shop, file).account.unchanged == 1
+    assert "image_vector_64" in stored(shop)["a"]

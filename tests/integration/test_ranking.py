@@ -33,7 +33,7 @@ FACET_VALUES = 50  # most that a facet shows, the largest first
 
 
 def source(shop: Shop, profile: Profile, template: str = "prodsim-search") -> str:
-    return compile_profile(profile, [384], inspect_cluster(shop.client).version)[template]
+    return compile_profile(profile, ["text_vector_384"], inspect_cluster(shop.client).version)[template]
 
 
 def ask(shop: Shop, text: str, explain: bool = False, **params: Any) -> dict[str, Any]:

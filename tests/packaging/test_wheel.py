@@ -166,7 +166,7 @@ from prodsim.plugin.ranking.files import default_profile
 model = TextModel("m", "1", 4)
 assert index_body(model)["mappings"]["properties"]["text_vector_4"]
 assert ingest_pipeline(model, None)["processors"]
-print(*sorted(compile_profile(default_profile(), [4], "2.19.1")))
+print(*sorted(compile_profile(default_profile(), ["text_vector_4"], "2.19.1")))
 products = files("prodsim.examples").joinpath("products.ndjson").read_text(encoding="utf-8")
 print(len(products.splitlines()), files("prodsim.examples").joinpath("catalogs/esci150.yaml").is_file())
 """

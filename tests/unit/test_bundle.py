@@ -22,23 +22,54 @@ MODEL = TextModel("all-minilm-l6-v2", "0123456789ab", 384)
 
 
 def test_a_template_has_a_vector_leg_for_each_length_and_the_pipeline_fills_its_own() -> None:
-    source = compile_profile(default_profile(), [512, 384], "2.19.1")["prodsim-search"]
-    legs = re.findall(r'"knn": \{"(text_vector_\d+)"', source)
-    assert legs == ["text_vector_512", "text_vector_384"]
+    source = compile_profile(default_profile(), ["text_vector_512", "text_vector_384"], "2.19.1")["prodsim-search"]
+    assert bundle.leg_fields(source) == ["text_vector_512", "text_vector_384"]
     longer = TextModel("other", "1", 512)
-    pipeline = bundle.search_pipeline("products-000002", longer, [384, 512], "query-id", "stored-id")
+    legs = ["text_vector_384", "image_vector_1280", "text_vector_512"]
+    pipeline = bundle.search_pipeline(
+        "products-000002", longer, {"text_vector_512": "float32"}, legs, "query-id", "stored-id"
+    )
     [output] = pipeline["request_processors"][0]["ml_inference"]["output_map"]
     assert any("should[2].script_score.query.knn.text_vector_512.vector" in path for path in output)
 
 
+def test_vectors_of_every_kind_and_length_have_a_leg_for_similar_products_that_never_moves() -> None:
+    legs = ["text_vector_384", "image_vector_512", "fused_vector_896", "text_vector_512", "image_vector_1280"]
+    for name, source in compile_profile(default_profile(), legs, "2.19.1").items():
+        if name in ("prodsim-similar", "prodsim-like", "prodsim-recommend", "prodsim-similar-image"):
+            assert bundle.leg_fields(source) == legs
+    vectors = {"text_vector_384": "float32", "image_vector_512": "float32", "fused_vector_896": "int8"}
+    pipeline = bundle.search_pipeline("products-000001", MODEL, vectors, legs, "query-id", "stored-id")
+    similar = pipeline["request_processors"][1]["ml_inference"]
+    [output] = similar["output_map"]
+    for place, (kind, field) in enumerate(zip(("text", "image", "fused"), vectors, strict=True)):
+        assert output[f"{bundle.SIMILAR_LEGS}[{place}].script_score.query.knn.{field}.vector"].endswith(f".{kind}")
+    assert json.loads(similar["model_config"]["vectors"])["fused"] == {
+        "field": "fused_vector_896",
+        "dimension": 896,
+        "whole": True,
+    }
+
+
+def test_an_index_says_which_k_nn_fields_it_has() -> None:
+    clip = TextModel("clip", "1", 512)
+    body = bundle.index_body(MODEL, others={"image_vector_512": clip})
+    assert bundle.vectors_of(body) == {"text_vector_384": "float32", "image_vector_512": "float32"}
+    fields = body["mappings"]["properties"]
+    assert {name for name, field in fields.items() if field.get("type") == "knn_vector"} == {
+        "text_vector_384",
+        "image_vector_512",
+    }
+
+
 def test_install_time_placeholders_are_all_filled() -> None:
-    for source in compile_profile(default_profile(), [384], "2.19.1").values():
+    for source in compile_profile(default_profile(), ["text_vector_384"], "2.19.1").values():
         assert not re.search(r"<<|>>|<%|%>", source)
 
 
 def test_the_profile_reaches_the_templates() -> None:
     changed = default_profile().with_values({"all_words.weight": 0.123456, "signals.stock.factor": 0.654321})
-    source = compile_profile(changed, [384], "2.19.1")["prodsim-search"]
+    source = compile_profile(changed, ["text_vector_384"], "2.19.1")["prodsim-search"]
     assert "0.123456" in source
     assert "0.654321" in source
 
@@ -46,7 +77,8 @@ def test_the_profile_reaches_the_templates() -> None:
 def test_the_words_leg_scores_alike_on_engines_that_scale_bm25_differently() -> None:
     k = default_profile().k
     older, newer = (
-        compile_profile(default_profile(), [3], version)["prodsim-search"] for version in ("2.19.1", "3.5.0")
+        compile_profile(default_profile(), ["text_vector_3"], version)["prodsim-search"]
+        for version in ("2.19.1", "3.5.0")
     )
     assert f'"k": {k}' in older
     assert f'"k": {k / 2.2}' in newer

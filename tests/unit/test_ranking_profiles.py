@@ -102,7 +102,7 @@ pins: [{queries: a, skus: [x, x]}, {queries: [b, A], skus: y}]
 
 
 def test_templates_of_the_default_profile_fit_into_the_engine() -> None:
-    for source in compile_profile(default_profile(), [384, 768], "2.19.1").values():
+    for source in compile_profile(default_profile(), ["text_vector_384", "text_vector_768"], "2.19.1").values():
         assert len(source.encode()) < 65_535
 
 
