@@ -33,7 +33,7 @@ setup: $(READY)  ## the virtual environment in .venv, from the lock file
 demo: $(READY)  ## a real engine and embedder, the example catalog, a few searches
 	@$(BIN)/prodsim-admin demo
 
-test: $(READY) lint  ## lint, unit, packaging, integration, relevance, loads in chaos, moves under traffic, chart (where helm is: make tools)
+test: $(READY) lint  ## lint, unit, packaging, integration, relevance in short form, loads in chaos, moves under traffic, chart (where helm is: make tools)
 	@$(BIN)/python -m pytest tests/unit
 	@$(BIN)/python -m pytest --durations=40 tests/packaging tests/chart tests/integration tests/relevance tests/chaos/test_loading.py tests/live/test_harness.py tests/live/test_moving.py
 
@@ -46,7 +46,7 @@ lint: $(READY)  ## ruff and mypy --strict
 	@$(BIN)/mypy
 
 bench: $(READY)  ## speed, memory and judged relevance, as ratios against named baselines
-	@$(BIN)/python -m pytest -q -s tests/bench tests/relevance
+	@RELEVANCE=whole $(BIN)/python -m pytest -q -s tests/bench tests/relevance
 
 chaos: $(READY)  ## loads through kills, stops, cuts and full disks, in full
 	@CHAOS=whole $(BIN)/python -m pytest -v tests/chaos

@@ -182,7 +182,7 @@ def search_pipeline(
     """
     text_vector = text_vector_field(model.dimension)
     searched = list(by_kind(legs)["text"])
-    kinds = {split_field(name)[0]: name for name in vectors}
+    kinds = {kind: name for kind in KINDS for name in vectors if split_field(name)[0] == kind}
     return render_json(
         "search_pipeline.json",
         index=index,

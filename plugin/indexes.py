@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from prodsim.loaders.bulk.write_alias import is_write_alias
-from prodsim.mappings.bundle import PREFIX, TextModel, text_vector_field
+from prodsim.mappings.bundle import PREFIX, TextModel, split_field, text_vector_field
 
 from .client import engine_errors
 from .errors import ConfigError, EngineError, NotFound
@@ -38,6 +38,15 @@ class ProductIndex:
     settings: Mapping[str, Any]
     owner: str | None = None
     vectors: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def further_vectors(self) -> dict[str, TextModel]:
+        """The k-NN fields beside the one of its text, with the form that their models' vectors have."""
+        return {
+            name: TextModel("", "", split_field(name)[1], vectors)
+            for name, vectors in self.vectors.items()
+            if name != text_vector_field(self.model.dimension)
+        }
 
     @property
     def unfinished(self) -> bool:

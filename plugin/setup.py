@@ -52,7 +52,9 @@ def setup(
     installer = Installer(client, dry_run)
     indexes = product_indexes(client, settings.alias)
     profile = profile or active_profile(client)
-    body = bundle.index_body(model, synonyms=profile.synonyms)
+    # an index template adds its fields to whatever index is made: it has those of the catalog
+    others = serving.further_vectors if serving else {}
+    body = bundle.index_body(model, others=others, synonyms=profile.synonyms)
     legs = template_legs(client, vectors_of(body), *(index.vectors for index in indexes))
     if cluster.has_ml:
         change, wanted = plan_cluster_settings(client, settings)
@@ -80,8 +82,7 @@ def prepare_index(
     vectors = vectors_of(body)
     legs = template_legs(client, vectors)
     profile = active_profile(client)
-    # another model's would add its vector field
-    install_index_template(installer, settings.alias, bundle.index_body(model, synonyms=profile.synonyms))
+    install_index_template(installer, settings.alias, body)  # another one would add its fields to the index
     install_search_templates(installer, cluster, profile, legs)
     install_pipelines(installer, settings, cluster, name, model, vectors, legs)
     return installer.changes

@@ -17,7 +17,7 @@ from prodsim.plugin.measuring.opening import open_ring
 from prodsim.plugin.query import ProductSearch
 from tests.catalog_files import load_file
 from tests.conftest import ROOT, open_shop, require_shared
-from tests.judged import BASELINES, esci_judgments, example_judgments
+from tests.judged import BASELINES, WHOLE, esci_judgments, example_judgments
 
 if TYPE_CHECKING:
     from prodsim.plugin.shop import Shop
@@ -46,8 +46,12 @@ def test_on_esci_the_default_profile_ranks_above_bm25_and_the_engines_hybrid(
     judgments = esci_judgments(require_shared("esci150/judgments.json"))
     with capsys.disabled():
         scores = measure(esci, judgments)
-    assert scores["installed"] >= 0.63
-    assert scores["installed"] > max(scores[name] for name in BASELINES) + 0.01
+    best = max(scores[name] for name in BASELINES)
+    if WHOLE:
+        assert scores["installed"] >= 0.63
+        assert scores["installed"] > best + 0.01
+    else:  # fewer queries, more noise
+        assert scores["installed"] > best
 
 
 def test_on_the_example_shop_the_default_profile_ranks_far_above_bm25(
