@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from prodsim.loaders.bulk.writer import BulkWriter, index_write
 from prodsim.mappings.bundle import index_body, text_vector_field
 from prodsim.plugin.client import connect
 from prodsim.plugin.sizing import Workload, primary_bytes
@@ -39,20 +40,29 @@ def stored_bytes(client: Any, shop: Shop, count: int, vectors: bool) -> int:
     client.indices.delete(index=name, ignore=[404])
     client.indices.create(index=name, body={**body, "aliases": {}})
     made = np.random.default_rng(7)
-    for start in range(0, count, 500):
-        lines: list[Any] = []
-        for number in range(start, min(count, start + 500)):
-            title = " ".join(made.choice(WORDS, 8))
-            text = " ".join(made.choice(WORDS, 60))
-            product = {"sku": f"S-{number}", "title": title, "description": text, "price": number / 7, "stock": number}
-            if vectors:
-                vector = made.normal(size=shop.model.dimension).astype(np.float32)
-                product[text_vector_field(shop.model.dimension)] = (vector / np.linalg.norm(vector)).tolist()
-            lines += [{"index": {"_id": product["sku"]}}, product]
-        answer = client.bulk(index=name, body=lines, params={"pipeline": "_none", "timeout": "60s"})
-        assert not answer["errors"]
+    dimension = shop.model.dimension if vectors else 0
+    with BulkWriter(client, name) as writer:  # the digits of a vector in _source are its
+        for start in range(0, count, 500):
+            some = [product(made, number, dimension) for number in range(start, min(count, start + 500))]
+            done = writer.write([index_write(one, 1) for one in some])
+            assert {one.status for one in done} == {"written"}
     client.indices.forcemerge(index=name, max_num_segments=1, request_timeout=300)
-    client.indices.flush(index=name)
+    client.indices.refresh(index=name)  # or searches go on holding the segments that were merged
+    client.indices.flush(index=name, force=True)
     size: int = client.indices.stats(index=name, metric="store")["indices"][name]["primaries"]["store"]["size_in_bytes"]
     client.indices.delete(index=name)
     return size
+
+
+def product(made: np.random.Generator, number: int, dimension: int) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "sku": f"S-{number}",
+        "title": " ".join(made.choice(WORDS, 8)),
+        "description": " ".join(made.choice(WORDS, 60)),
+        "price": number / 7,
+        "stock": number,
+    }
+    if dimension:
+        vector = made.normal(size=dimension).astype(np.float32)
+        document[text_vector_field(dimension)] = vector / np.linalg.norm(vector)
+    return document
