@@ -51,7 +51,8 @@ class Filters(TypedDict, total=False):
     a list of either; without it the best match is first. `facets` is True for the usual ones, or a list of fields.
     `fields` names the product fields to return. `filters` are further ones, `{"field": …, "values": [...]}` each.
     `search_after` is the `sort` of the last hit of the page before; `collapse` leaves one product of each variant
-    group. `weights` (not in a search) are those of text, image, words, attributes, identifiers and price.
+    group. `weights` (not in a search) are those of text, image, fused, words, attributes,
+    identifiers and price.
     """
 
     size: int
