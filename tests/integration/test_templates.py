@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from opensearchpy.exceptions import RequestError, SerializationError, TransportError
 
@@ -109,9 +109,6 @@ def test_no_text_changes_the_structure_of_the_query(example_shop: Shop, template
 def test_whatever_the_parameters_are_the_query_keeps_its_parts_or_is_refused(
     example_shop: Shop, template: str, params: dict[str, Any]
 ) -> None:
-    after = params.get("search_after")
-    # the engine itself answers 500 to a search_after of null for a sort by score, whoever sends it
-    assume(not (isinstance(after, list) and None in after))
     refused = status_of(example_shop, template, params) in (400, 413)
     output = rendered(example_shop.client, template, params)
     if output is None:
@@ -140,7 +137,10 @@ def status_of(shop: Shop, template: str, params: dict[str, Any]) -> int:
         status = int(error.status_code)
     else:
         status = 200
-    assert status in (200, 400, 413)
+    after = params.get("search_after")
+    # a plain query with a search_after of null for a sort by a number gets the same 500, a NullPointerException
+    engines_own = status == 500 and isinstance(after, list) and None in after
+    assert status in (200, 400, 413) or engines_own
     return status
 
 
