@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from prodsim.mappings.bundle import TextModel, fused_vector_field, image_vector_field
+from prodsim.mappings.bundle import TextModel
 from prodsim.mappings.text import embedding_text
 from prodsim.plugin.errors import ConfigError, EmbedderError
 
@@ -57,8 +57,7 @@ class Leg:
     @property
     def vector(self) -> str:
         """Its k-NN field."""
-        dimension = self.model.dimension
-        return image_vector_field(dimension) if self.kind == "image" else fused_vector_field(dimension)
+        return self.model.field(self.kind)
 
     def book(self, digest: str, problem: str | None = None) -> dict[str, str]:
         """What the bookkeeping of a product says of it."""

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from prodsim.mappings.bundle import TextModel, text_vector_field
+from prodsim.mappings.bundle import TextModel
+from prodsim.mappings.vector_fields import EVERY_VECTOR
 from prodsim.plugin.client import engine_errors
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 BOOKKEEPING = "prodsim"
-VECTORS = ("text_vector_*", "image_vector_*", "fused_vector_*")
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Target:
 
     @property
     def vector(self) -> str:
-        return text_vector_field(self.model.dimension)
+        return self.model.field()
 
 
 def stored_products(target: Target, skus: Sequence[str]) -> dict[str, Document]:
     """What the index holds at this moment by SKU, its vectors left out."""
-    return get(target, skus, {"_source_excludes": ",".join(VECTORS)})
+    return get(target, skus, {"_source_excludes": ",".join(EVERY_VECTOR)})
 
 
 def stored_vectors(target: Target, skus: Sequence[str]) -> dict[str, Document]:
@@ -71,7 +71,7 @@ def same_product(document: Mapping[str, Any], stored: Mapping[str, Any]) -> bool
 
 
 def without_derived(document: Mapping[str, Any]) -> Document:
-    prefixes = tuple(name.removesuffix("*") for name in VECTORS)
+    prefixes = tuple(name.removesuffix("*") for name in EVERY_VECTOR)
     return {name: value for name, value in document.items() if name != BOOKKEEPING and not name.startswith(prefixes)}
 
 

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
@@ -15,6 +15,7 @@ from typing import Any
 from .render import bundle_file, render_json, render_text
 from .synonyms import with_synonyms
 from .text import text_rule
+from .vector_fields import EVERY_VECTOR, KINDS, NAME, Kind, VectorField, of_kind
 
 PREFIX = "prodsim-"
 SEARCH_TEMPLATE = "prodsim-search"
@@ -40,7 +41,6 @@ SEARCH_MARKER = "prodsim_query"
 LIKED_MARKER = "prodsim_liked"
 DISLIKED_MARKER = "prodsim_disliked"
 DECAY_MARKER = "prodsim_decay"
-KINDS = ("text", "image", "fused")  # of k-NN fields
 DISLIKED_PULL = 0.5  # what disliked products weigh, of the newest liked one
 SCORED = "query.bool.must[0].function_score.query.script_score"
 SEARCH_LEGS = f"{SCORED}.query.bool.must[0].bool.should"  # the fallback comes first in them
@@ -48,7 +48,7 @@ SIMILAR_LEGS = f"{SCORED}.query.bool.should"
 NEVER_THERE = "embedding"  # what an embedder calls an item of its answer, and no product a field
 # None of them may be a parameter of a template too: mustache would take that for the direction.
 SORT_FIELDS = ("price", "list_price", "rating", "rating_count", "popularity", "stock", "created_at", "updated_at")
-HIDDEN_FIELDS = ("text_vector_*", "image_vector_*", "fused_vector_*", "margin", "prodsim")
+HIDDEN_FIELDS = (*EVERY_VECTOR, "margin", "prodsim")
 INGEST_BATCH_SIZE = 64
 IMAGE_DIMENSION = 1280  # of the default image encoder, EfficientNet-Lite0
 
@@ -70,37 +70,14 @@ class TextModel:
         """What `prodsim.model` of a product says: two stamps are equal when their vectors can be compared."""
         return f"{self.name}@{self.revision}"
 
+    @property
+    def shape(self) -> str:
+        """Of its vectors, as people read it."""
+        return f"{self.dimension}-d" + (f" {self.vectors}" if self.vectors != "float32" else "")
 
-def text_vector_field(dimension: int) -> str:
-    """The k-NN field of text vectors of that length.
-
-    The length is part of the name so that one stored template serves indexes of different models: it carries a leg for
-    each length, and the engine drops the legs whose field an index does not have (`ignore_unmapped`).
-    """
-    return f"text_vector_{dimension}"
-
-
-def image_vector_field(dimension: int) -> str:
-    return f"image_vector_{dimension}"
-
-
-def fused_vector_field(dimension: int) -> str:
-    return f"fused_vector_{dimension}"
-
-
-def split_field(field: str) -> tuple[str, int]:
-    """What a k-NN field is named after: text, image or fused, and the length of its vectors."""
-    kind, _, dimension = field.partition("_vector_")
-    return kind, int(dimension)
-
-
-def by_kind(fields: Iterable[str]) -> dict[str, dict[str, int]]:
-    """The lengths of the k-NN fields of each kind, in their order."""
-    sorted_out: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
-    for name in fields:
-        kind, dimension = split_field(name)
-        sorted_out[kind][name] = dimension
-    return sorted_out
+    def field(self, kind: Kind = "text") -> str:
+        """The k-NN field of its vectors."""
+        return VectorField(kind, self.dimension, self.vectors).name
 
 
 def placeholder(dimension: int) -> str:
@@ -113,32 +90,31 @@ def index_body(
     image_dimension: int | None = IMAGE_DIMENSION,
     knn_engine: str = "lucene",
     shards: int = 1,
-    others: Mapping[str, TextModel] | None = None,
+    others: Sequence[str] = (),
     synonyms: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Settings and mappings of a product index for that model, and for `others` by their k-NN field."""
-    vectors = {text_vector_field(model.dimension): model}
-    if image_dimension and not any(name.startswith("image_vector_") for name in others or {}):
-        vectors[image_vector_field(image_dimension)] = TextModel("", "", image_dimension)
-    vectors |= others or {}
+    """Settings and mappings of a product index for that model, with `others` as further k-NN fields."""
+    names = [model.field(), *others]
+    if image_dimension and not of_kind(others, "image"):
+        names.append(VectorField("image", image_dimension).name)
     return render_json(
         "index.json",
         shards=shards,
         knn_engine=knn_engine,
-        vectors=vectors,
+        vectors=[VectorField.parse(name) for name in names],
         analysis=with_synonyms(json.loads(bundle_file("analysis.json")), synonyms),
         meta={
             "model": model.stamp,
             "dimension": model.dimension,
-            "vectors": {name: made_by.vectors for name, made_by in vectors.items()},
+            "vectors": names,
             "version": version("prodsim"),
         },
     )
 
 
-def vectors_of(body: Mapping[str, Any]) -> dict[str, str]:
-    """The k-NN fields of an index that is made from that body, and whether their vectors are float32 or int8."""
-    vectors: dict[str, str] = body["mappings"]["_meta"]["prodsim"]["vectors"]
+def vectors_of(body: Mapping[str, Any]) -> list[str]:
+    """The k-NN fields of an index that is made from that body."""
+    vectors: list[str] = body["mappings"]["_meta"]["prodsim"]["vectors"]
     return vectors
 
 
@@ -154,7 +130,7 @@ def index_template(alias: str, body: Mapping[str, Any]) -> dict[str, Any]:
 
 def ingest_pipeline(model: TextModel, passage_model: str | None) -> dict[str, Any]:
     """The pipeline of an index for products that others write; without a passage model it only keeps the books."""
-    vector = text_vector_field(model.dimension)
+    vector = model.field()
     return render_json(
         "ingest.json",
         model=model.stamp,
@@ -171,7 +147,7 @@ def ingest_pipeline(model: TextModel, passage_model: str | None) -> dict[str, An
 def search_pipeline(
     index: str,
     model: TextModel,
-    vectors: Mapping[str, str],
+    vectors: Sequence[str],
     legs: Sequence[str],
     query_model: str,
     stored_vector_model: str,
@@ -180,19 +156,21 @@ def search_pipeline(
 
     `vectors` are those fields (see `vectors_of`), `legs` all that the stored templates have legs for.
     """
-    text_vector = text_vector_field(model.dimension)
-    searched = list(by_kind(legs)["text"])
-    kinds = {kind: name for kind in KINDS for name in vectors if split_field(name)[0] == kind}
+    text_vector = model.field()
+    searched = [field.name for field in of_kind(legs, "text")]
+    fields = {kind: field for kind in KINDS for field in of_kind(vectors, kind)}
     return render_json(
         "search_pipeline.json",
         index=index,
         text_vector=text_vector,
         leg=leg(SEARCH_LEGS, searched.index(text_vector) + 1),
-        similar_legs={kind: (leg(SIMILAR_LEGS, list(legs).index(name)), name) for kind, name in kinds.items()},
+        similar_legs={
+            kind: (leg(SIMILAR_LEGS, list(legs).index(field.name)), field.name) for kind, field in fields.items()
+        },
         fallback=f"{SEARCH_LEGS}[0].bool.filter[0].exists.field",
         vectors={
-            kind: {"field": name, "dimension": split_field(name)[1], "whole": vectors[name] == "int8"}
-            for kind, name in kinds.items()
+            kind: {"field": field.name, "dimension": field.dimension, "whole": field.whole}
+            for kind, field in fields.items()
         },
         scored=SCORED,
         query_model=query_model,
@@ -210,7 +188,7 @@ def leg(legs: str, place: int) -> str:
 
 def leg_fields(source: str) -> list[str]:
     """The k-NN fields that a stored template has legs for, in their order."""
-    return re.findall(r'"knn": \{"((?:text|image|fused)_vector_\d+)"', source)
+    return [found[1] for found in re.finditer(rf'"knn": \{{"({NAME})"', source)]
 
 
 @dataclass(frozen=True)

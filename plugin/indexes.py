@@ -7,12 +7,13 @@ after it and pinned to its model, so that an alias swap changes vectors and mode
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prodsim.loaders.bulk.write_alias import is_write_alias
-from prodsim.mappings.bundle import PREFIX, TextModel, split_field, text_vector_field
+from prodsim.mappings.bundle import PREFIX, TextModel
+from prodsim.mappings.vector_fields import of_kind
 
 from .client import engine_errors
 from .errors import ConfigError, EngineError, NotFound
@@ -29,7 +30,7 @@ class ProductIndex:
     """An index that prodsim made: `aliases` point at it, `model` is what its vectors were made with.
 
     `owner` is the load that fills it or filled it, where that can go on after an interruption. `vectors` are its k-NN
-    fields, each float32 or int8.
+    fields.
     """
 
     name: str
@@ -37,16 +38,12 @@ class ProductIndex:
     model: TextModel
     settings: Mapping[str, Any]
     owner: str | None = None
-    vectors: Mapping[str, str] = field(default_factory=dict)
+    vectors: Sequence[str] = ()
 
     @property
-    def further_vectors(self) -> dict[str, TextModel]:
-        """The k-NN fields beside the one of its text, with the form that their models' vectors have."""
-        return {
-            name: TextModel("", "", split_field(name)[1], vectors)
-            for name, vectors in self.vectors.items()
-            if name != text_vector_field(self.model.dimension)
-        }
+    def further_vectors(self) -> list[str]:
+        """The k-NN fields beside the one of its text."""
+        return [name for name in self.vectors if name != self.model.field()]
 
     @property
     def unfinished(self) -> bool:
@@ -100,13 +97,15 @@ def as_product_index(name: str, body: Mapping[str, Any]) -> ProductIndex | None:
     if not meta.get("model") or not meta.get("dimension"):
         return None
     model_name, _, revision = str(meta["model"]).rpartition("@")
+    vectors = tuple(meta.get("vectors") or ())
+    made = next((found.vectors for found in of_kind(vectors, "text")), "float32")
     return ProductIndex(
         name=name,
         aliases=frozenset(found for found in body.get("aliases", {}) if not is_write_alias(found, name)),
-        model=TextModel(model_name, revision, int(meta["dimension"])),
+        model=TextModel(model_name, revision, int(meta["dimension"]), made),
         settings=body["settings"]["index"],
         owner=meta.get("owner"),
-        vectors=meta.get("vectors") or {text_vector_field(int(meta["dimension"])): "float32"},
+        vectors=vectors,
     )
 
 

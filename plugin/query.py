@@ -12,7 +12,6 @@ Nothing here is needed to use prodsim: any OpenSearch client can send the same t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -189,7 +188,7 @@ class ProductSearch:
         if vector is not None:
             params["vector"] = [float(number) for number in vector]
             params["variant_group"] = [stored.get("variant_group", sku)]
-        elif not any(re.fullmatch(r"text_vector_\d+", name) for name in stored):
+        elif not any(name.startswith("text_vector_") for name in stored):
             raise NotFound(f"{sku} in {self.alias} has no vector yet: load it again with 'prodsim-admin load'")
         elif self.mode == "client":
             params |= pooled([stored])

@@ -43,17 +43,17 @@ def setup(
     cluster = inspect_cluster(client)
     check_alias_name(settings.alias)
     serving = find_serving_index(client, settings.alias)
-    if serving and serving.model.dimension != model.dimension:
+    if serving and serving.model.field() != model.field():
         raise EngineError(
-            f"{serving.name} behind {settings.alias} has {serving.model.dimension}-d vectors of {serving.model.name}, "
-            f"the embedder's {model.name} makes {model.dimension}-d ones: serve {serving.model.name}, "
+            f"{serving.name} behind {settings.alias} has {serving.model.shape} vectors of {serving.model.name}, "
+            f"the embedder's {model.name} makes {model.shape} ones: serve {serving.model.name}, "
             f"or rebuild with 'prodsim-admin reindex --alias {settings.alias}'"
         )
     installer = Installer(client, dry_run)
     indexes = product_indexes(client, settings.alias)
     profile = profile or active_profile(client)
     # an index template adds its fields to whatever index is made: it has those of the catalog
-    others = serving.further_vectors if serving else {}
+    others = serving.further_vectors if serving else ()
     body = bundle.index_body(model, others=others, synonyms=profile.synonyms)
     legs = template_legs(client, vectors_of(body), *(index.vectors for index in indexes))
     if cluster.has_ml:
@@ -115,7 +115,7 @@ def install_pipelines(
     cluster: Cluster,
     index: str,
     model: TextModel,
-    vectors: Mapping[str, str],
+    vectors: Sequence[str],
     legs: Sequence[str],
 ) -> None:
     name = pipeline_name(index)

@@ -35,7 +35,7 @@ class Shop:
         """What a new index of this shop is made from."""
         from .ranking.store import active_profile
 
-        others = {leg.vector: leg.model for leg in self.legs}
+        others = [leg.vector for leg in self.legs]
         return index_body(self.model, others=others, synonyms=active_profile(self.client).synonyms)
 
 

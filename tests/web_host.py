@@ -24,7 +24,7 @@ class Host:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
         self.place = f"127.0.0.1:{self.server.server_port}"
 
     def answer(self, path: str, content: bytes = b"", status: int = 200, **headers: str) -> str:

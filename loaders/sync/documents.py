@@ -8,15 +8,16 @@ from typing import Any
 
 from prodsim.loaders.embedding import embed
 from prodsim.loaders.legs import add_leg
-from prodsim.loaders.target import BOOKKEEPING, VECTORS, Document, Target, vector_fits
+from prodsim.loaders.target import BOOKKEEPING, Document, Target, vector_fits
 from prodsim.loaders.waiting import Waiting
 from prodsim.mappings.text import embedding_text, text_hash
+from prodsim.mappings.vector_fields import EVERY_VECTOR
 from prodsim.plugin.errors import EmbedderError
 
 from .changes import Changed
 
 TEXT_VECTORS = "text_vector_"
-OTHER_VECTORS = tuple(name.removesuffix("*") for name in VECTORS if not name.startswith(TEXT_VECTORS))
+OTHER_VECTORS = tuple(name.removesuffix("*") for name in EVERY_VECTOR if not name.startswith(TEXT_VECTORS))
 
 
 @dataclass(frozen=True)

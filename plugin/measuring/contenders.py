@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from prodsim.mappings.bundle import SEARCH_TEMPLATE, SIMILAR_TEMPLATE, text_vector_field
+from prodsim.mappings.bundle import SEARCH_TEMPLATE, SIMILAR_TEMPLATE
 from prodsim.plugin.errors import EngineError, NotFound, UsageError
 from prodsim.plugin.indexes import ProductIndex, product_indexes, serving_index
 from prodsim.plugin.products import read_products
@@ -112,7 +112,7 @@ class Ring:
             raise UsageError(f"{spec!r} is nothing to measure: name {HELP}")
         if similar:
             raise UsageError(f"{spec!r} ranks for words: measure similar products with installed, profile:, index:")
-        field_name = text_vector_field(index.model.dimension)
+        field_name = index.model.field()
 
         def words(query: str, of_kind: str) -> dict[str, Any]:
             return {"multi_match": {"query": query, "type": of_kind, "fields": list(self.fields)}}

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from prodsim.mappings.bundle import text_vector_field
 from prodsim.plugin.errors import CatalogError
 from prodsim.plugin.indexes import ProductIndex
 from prodsim.plugin.products import read_products
@@ -56,7 +55,7 @@ def measure_pairs(
     require("scipy")
     pairs = [(one, other, grade > 0) for one, others in judgments.grades.items() for other, grade in others.items()]
     drawn = draw_unlike(pairs, seed) if all(alike for *_, alike in pairs) else []
-    field = text_vector_field(index.model.dimension)
+    field = index.model.field()
     skus = sorted({sku for one, other, _ in (*pairs, *drawn) for sku in (one, other)})
     stored = read_products(client, index.name, skus, [field])
     vectors = {sku: np.asarray(product[field]) for sku, product in stored.items() if product.get(field)}

@@ -12,6 +12,7 @@ from prodsim.loaders.sync.changes import refresh, stands
 from prodsim.loaders.sync.documents import book_of, text_of
 from prodsim.loaders.target import Document, Target, same_product, vector_fits
 from prodsim.mappings.text import text_hash
+from prodsim.mappings.vector_fields import VectorField
 from prodsim.plugin import indexes
 from prodsim.plugin.client import engine_errors
 from prodsim.plugin.errors import CheckFailed
@@ -145,13 +146,18 @@ def neighbours(move: Move) -> Check:
     if not vectors:
         return Check("neighbours", True, "no product has a vector")
     candidates = default_profile().legs.text.candidates  # as many as a search asks the graph for
+    space = VectorField.parse(target.vector).space
     recalls = []
     for vector in vectors:
         near = {"knn": {target.vector: {"vector": vector, "k": candidates}}}
         script = {
             "lang": "knn",
             "source": "knn_score",
-            "params": {"field": target.vector, "query_value": vector, "space_type": "cosinesimil"},
+            "params": {
+                "field": target.vector,
+                "query_value": vector,
+                "space_type": space,
+            },
         }
         only = {"exists": {"field": target.vector}}
         exact = {"script_score": {"query": {"bool": {"filter": [only]}}, "script": script}}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from prodsim.mappings import bundle
 from prodsim.mappings.render import render_text
+from prodsim.mappings.vector_fields import KINDS, VectorField, of_kind
 
 from .profile import Profile
 from .rules import Pin
@@ -37,8 +38,8 @@ def compile_profile(profile: Profile, legs: Sequence[str], engine_version: str) 
         "never_there": bundle.NEVER_THERE,
         "words_k": profile.k * bm25_scale(engine_version),
         "similar_k": profile.similar.k * bm25_scale(engine_version),
-        "vectors": bundle.by_kind(legs),
-        "all_vectors": [(field, *bundle.split_field(field)) for field in legs],
+        "vectors": {kind: of_kind(legs, kind) for kind in KINDS},
+        "all_vectors": [VectorField.parse(name) for name in legs],
         "text_fields": profile.weighted_fields,
         "placeholder": bundle.placeholder,
         "sort_fields": bundle.SORT_FIELDS,

@@ -8,16 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from prodsim.mappings.bundle import DISLIKED_PULL
+from prodsim.mappings.vector_fields import NAME, Kind, of_kind
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-PARAMETERS = (
-    ("vector", r"text_vector_\d+"),
-    ("image_vector", r"image_vector_\d+"),
-    ("fused_vector", r"fused_vector_\d+"),
-)
+PARAMETERS: Mapping[Kind, str] = {"text": "vector", "image": "image_vector", "fused": "fused_vector"}
 
 
 def pooled(
@@ -34,16 +31,15 @@ def pooled(
     params: dict[str, Any] = {
         "variant_group": [product["variant_group"] for product, _ in weighed if product.get("variant_group")]
     }
-    for parameter, pattern in PARAMETERS:
+    for kind, parameter in PARAMETERS.items():
         found = [
-            (value, weight)
+            (field, product[field.name], weight)
             for product, weight in weighed
-            for name, value in product.items()
-            if re.fullmatch(pattern, name)
+            for field in of_kind((name for name in product if re.fullmatch(NAME, name)), kind)
         ]
         if liked and found:
-            whole = all(isinstance(number, int) for number in found[0][0])  # as a field of bytes takes them
-            direction = np.sum([weight * unit(vector) for vector, weight in found], axis=0)
+            whole = found[0][0].whole
+            direction = np.sum([weight * unit(vector) for _, vector, weight in found], axis=0)
             length = float(np.linalg.norm(direction))
             if length > 1e-5:
                 most = float(np.max(np.abs(direction)))

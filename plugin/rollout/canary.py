@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from prodsim.mappings.bundle import text_vector_field
 from prodsim.plugin.client import engine_errors
 from prodsim.plugin.errors import CheckFailed
 from prodsim.plugin.indexes import ProductIndex
@@ -177,7 +176,7 @@ def sample_titles(client: OpenSearch, index: str, seed: int) -> list[str]:
 def found_by_meaning(ring: Ring, index: ProductIndex, titles: Sequence[str]) -> float:
     """The share of titles for which a product of that title is among the first ten by vectors alone."""
     ring.embed(titles, index)
-    field_name = text_vector_field(index.model.dimension)
+    field_name = index.model.field()
     asks = {
         title: Ask({"size": K, "query": {"knn": {field_name: {"vector": vector, "k": K}}}, "_source": False}, False)
         for title in titles

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prodsim.mappings.bundle import by_kind
+from prodsim.mappings.vector_fields import Kind, of_kind
 from prodsim.plugin.client import engine_errors
 from prodsim.plugin.errors import CatalogError
 from prodsim.plugin.indexes import ProductIndex
@@ -57,7 +57,7 @@ def catalog_map(
     method: str = "tsne",
     by: str = "category",
     seed: int = 0,
-    vector: str = "text",
+    vector: Kind = "text",
 ) -> Map:
     """The text, image or fused vectors of a catalog, at most `most` of them drawn at random.
 
@@ -67,7 +67,7 @@ def catalog_map(
     Raises:
         CatalogError: fewer than three products have such a vector.
     """
-    field = next(iter(by_kind(index.vectors)[vector]), None)
+    field = next((found.name for found in of_kind(index.vectors, vector)), None)
     if field is None:
         raise CatalogError(f"{index.name} has no field for {vector} vectors")
     total = count(client, index.name, field)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prodsim.mappings.bundle import text_vector_field
 from prodsim.plugin.errors import NotFound, UsageError
 from prodsim.plugin.indexes import ProductIndex
 from prodsim.plugin.products import read_products
@@ -48,7 +47,7 @@ def similarity_matrix(client: OpenSearch, index: ProductIndex, skus: Sequence[st
     chosen = list(dict.fromkeys(skus))
     if not 2 <= len(chosen) <= MOST:
         raise UsageError(f"a matrix is of 2 to {MOST} products, not {len(chosen)}")
-    field = text_vector_field(index.model.dimension)
+    field = index.model.field()
     products = read_products(client, index.name, chosen, [*FIELDS, field])
     if missing := [sku for sku in chosen if sku not in products]:
         raise NotFound(f"not in {index.name}: {', '.join(missing[:10])}")

@@ -6,7 +6,6 @@ whatever else a leg does are the engine's own.
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,7 +46,8 @@ class Features:
 
     `skus` are each query's candidates in the order that breaks ties. `words` has BM25 for each of the wordings,
     `enough` says which candidates have as many of the query's words as the profile asks for.
-    `parts` is a leg's name to what its own query scores: cosines' (1 + cos) / 2 for vectors, 1 for the rest.
+    `parts` is a leg's name to cosines for vectors (below 0 not their size), and to 1
+    for the rest.
     `k_scale` is what the engine's BM25 is measured in (`bm25_scale`).
     """
 
@@ -77,9 +77,10 @@ class Features:
 
 @dataclass
 class Legs:
-    """The legs of one rendered query, by part."""
+    """The legs of one rendered query, by part; for those of vectors what their scores are of 1 + cosine."""
 
     queries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    scales: dict[str, int] = field(default_factory=dict)
     k: float = 1.0
 
 
@@ -95,7 +96,7 @@ def fetch(
     ring.embed(queries, index)
     vectors = {query: ring.vectors[index.model.stamp, query] for query in queries}
     source = ring.profile_sources(switched_on)[SEARCH_TEMPLATE]
-    legs = {query: rendered_legs(ring.client, source, query, vectors[query]) for query in queries}
+    legs = {query: rendered_legs(ring.client, source, query, vectors[query], index.model.field()) for query in queries}
     names = [name for name in dict.fromkeys(name for found in legs.values() for name in found.queries) if name != WORDS]
     own = as_wording(profile)
     least = profile.words.minimum_should_match
@@ -114,7 +115,8 @@ def fetch(
     parts: dict[str, Floats] = {}
     for name in names:
         if name.endswith("vectors"):  # nearest neighbours are those of the whole catalog, not those among candidates
-            parts[name] = as_array(by_part[name], queries, skus)
+            scale = next(found.scales[name] for found in legs.values() if name in found.scales)
+            parts[name] = scale * as_array(by_part[name], queries, skus) - 1
         else:
             plain = {query: (found.queries.get(name), chosen[query]) for query, found in legs.items()}
             parts[name] = as_array(ask(ring, index, plain, None), queries, skus)
@@ -138,8 +140,8 @@ def fetch(
     )
 
 
-def rendered_legs(client: OpenSearch, source: str, query: str, vector: Sequence[float] | None) -> Legs:
-    """The template's legs as the engine runs them for that query."""
+def rendered_legs(client: OpenSearch, source: str, query: str, vector: Sequence[float] | None, field: str) -> Legs:
+    """The template's legs as the engine runs them for that query; `field` is the one of the index's text vectors."""
     params: dict[str, Any] = {"q": query} | ({"vector": vector} if vector else {})
     with engine_errors(f"rendering the template for '{query}'"):
         rendered = client.render_search_template(body={"source": source, "params": params})["template_output"]
@@ -148,13 +150,14 @@ def rendered_legs(client: OpenSearch, source: str, query: str, vector: Sequence[
         part = PART.search(scored["script"]["source"])
         if part is None:
             raise EngineError("a leg of the template does not name its part: 'ranking tune' can't take it apart")
-        if part[1].endswith("vectors") and (vector is None or "knn" not in json.dumps(scored["query"])):
+        if part[1].endswith("vectors") and not float(scored["script"]["params"]["on"]):  # no vector to look for
             continue
         if part[1] == WORDS:
             found.k = float(scored["script"]["params"]["k"])
         name = part[1]
-        if name not in found.queries or dimension_fits(scored["query"], vector):
+        if name not in found.queries or field in scored["query"].get("knn", ()):
             found.queries[name] = scored["query"]
+            found.scales |= {name: scored["script"]["params"]["of"]} if name.endswith("vectors") else {}
     return found
 
 
@@ -169,12 +172,6 @@ def innermost(value: Any) -> Iterator[dict[str, Any]]:
         if not found and isinstance(scored, dict) and "query" in scored:
             found = [scored]
         yield from found
-
-
-def dimension_fits(query: Mapping[str, Any], vector: Sequence[float] | None) -> bool:
-    """Whether a k-NN leg is the one for vectors of that length: a template has one leg a length."""
-    inner = query.get("knn") or {}
-    return any(name.endswith(f"_{len(vector or ())}") for name in inner)
 
 
 def ask(

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from prodsim.loaders.bulk.writer import BulkWriter, index_write
-from prodsim.mappings.bundle import index_body, text_vector_field
+from prodsim.mappings.bundle import index_body
+from prodsim.mappings.vector_fields import VectorField
 from prodsim.plugin.client import connect
 from prodsim.plugin.sizing import Workload, primary_bytes
 
@@ -64,5 +65,5 @@ def product(made: np.random.Generator, number: int, dimension: int) -> dict[str,
     }
     if dimension:
         vector = made.normal(size=dimension).astype(np.float32)
-        document[text_vector_field(dimension)] = vector / np.linalg.norm(vector)
+        document[VectorField("text", dimension).name] = vector / np.linalg.norm(vector)
     return document

@@ -122,16 +122,16 @@ def test_pictures_and_fused_parts_get_vectors_once_and_what_is_wrong_with_one_is
     products = stored(shop)
     assert all("text_vector_32" in product for product in products.values())
     assert {sku for sku, product in products.items() if "image_vector_64" in product} == {"a", "b", "c"}
-    assert all("fused_vector_128" in product for product in products.values())
+    assert all("fused_vector_128_int8" in product for product in products.values())
     problems = {sku: product["prodsim"].get("image_problem", "") for sku, product in products.items()}
     assert "is a damaged" in problems["broken"] or "is no image" in problems["broken"]
     assert "can't be read" in problems["gone"]
     assert "outside the image folder" in problems["out"]
     assert problems["none"] == problems["a"] == ""
     assert nearest(shop, "image_vector_64", products["a"]["image_vector_64"]) == ["a", "b"]
-    fused = products["a"]["fused_vector_128"]
+    fused = products["a"]["fused_vector_128_int8"]
     assert all(float(value).is_integer() and -127 <= value <= 127 for value in fused)
-    assert nearest(shop, "fused_vector_128", fused, 1) == ["a"]
+    assert nearest(shop, "fused_vector_128_int8", fused, 1) == ["a"]
 
     again = load_file(shop, file).account
     assert (again.unchanged, again.embedded, again.pictureless) == (7, 0, 0)
@@ -166,7 +166,7 @@ def test_a_picture_by_url_that_can_t_be_fetched_is_tried_again_at_the_next_load(
         assert (account.indexed, account.pictureless) == (1, 1)
     product = stored(shop)["a"]
     assert "fetching is off" in product["prodsim"]["image_problem"]
-    assert "fused_vector_128" in product
+    assert "fused_vector_128_int8" in product
 
 
 def test_a_search_shows_neither_vectors_nor_bookkeeping(shop: Shop, tmp_path: Path) -> None:

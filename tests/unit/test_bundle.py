@@ -26,35 +26,32 @@ def test_a_template_has_a_vector_leg_for_each_length_and_the_pipeline_fills_its_
     assert bundle.leg_fields(source) == ["text_vector_512", "text_vector_384"]
     longer = TextModel("other", "1", 512)
     legs = ["text_vector_384", "image_vector_1280", "text_vector_512"]
-    pipeline = bundle.search_pipeline(
-        "products-000002", longer, {"text_vector_512": "float32"}, legs, "query-id", "stored-id"
-    )
+    pipeline = bundle.search_pipeline("products-000002", longer, ["text_vector_512"], legs, "query-id", "stored-id")
     [output] = pipeline["request_processors"][0]["ml_inference"]["output_map"]
     assert any("should[2].script_score.query.knn.text_vector_512.vector" in path for path in output)
 
 
 def test_vectors_of_every_kind_and_length_have_a_leg_for_similar_products_that_never_moves() -> None:
-    legs = ["text_vector_384", "image_vector_512", "fused_vector_896", "text_vector_512", "image_vector_1280"]
+    legs = ["text_vector_384", "image_vector_512", "fused_vector_896_int8", "text_vector_512", "image_vector_1280"]
     for name, source in compile_profile(default_profile(), legs, "2.19.1").items():
         if name in ("prodsim-similar", "prodsim-like", "prodsim-recommend", "prodsim-similar-image"):
             assert bundle.leg_fields(source) == legs
-    vectors = {"text_vector_384": "float32", "image_vector_512": "float32", "fused_vector_896": "int8"}
+    vectors = ["text_vector_384", "image_vector_512", "fused_vector_896_int8"]
     pipeline = bundle.search_pipeline("products-000001", MODEL, vectors, legs, "query-id", "stored-id")
     similar = pipeline["request_processors"][1]["ml_inference"]
     [output] = similar["output_map"]
     for place, (kind, field) in enumerate(zip(("text", "image", "fused"), vectors, strict=True)):
         assert output[f"{bundle.SIMILAR_LEGS}[{place}].script_score.query.knn.{field}.vector"].endswith(f".{kind}")
     assert json.loads(similar["model_config"]["vectors"])["fused"] == {
-        "field": "fused_vector_896",
+        "field": "fused_vector_896_int8",
         "dimension": 896,
         "whole": True,
     }
 
 
 def test_an_index_says_which_k_nn_fields_it_has() -> None:
-    clip = TextModel("clip", "1", 512)
-    body = bundle.index_body(MODEL, others={"image_vector_512": clip})
-    assert bundle.vectors_of(body) == {"text_vector_384": "float32", "image_vector_512": "float32"}
+    body = bundle.index_body(MODEL, others=["image_vector_512"])
+    assert bundle.vectors_of(body) == ["text_vector_384", "image_vector_512"]
     fields = body["mappings"]["properties"]
     assert {name for name, field in fields.items() if field.get("type") == "knn_vector"} == {
         "text_vector_384",

@@ -114,7 +114,7 @@ def test_every_product_gets_what_can_be_made_of_it_and_a_reason_for_what_can_t(t
         product("far", "https://images.example.com/a.png"),
     )
     assert [sku for sku in done if "image_vector_64" in done[sku]] == ["a"]
-    assert all("fused_vector_128" in document and "text_vector_32" in document for document in done.values())
+    assert all("fused_vector_128_int8" in document and "text_vector_32" in document for document in done.values())
     problems = {sku: document["prodsim"].get("image_problem", "") for sku, document in done.items()}
     assert problems["a"] == problems["none"] == ""
     assert "is no image" in problems["broken"]
@@ -129,13 +129,13 @@ def test_vectors_are_taken_over_until_the_picture_the_text_or_the_model_changes(
     assert all(leg.fits(first["a"], shirt) for leg in target.legs)
     again, _ = load(target, shirt, known=first)
     assert again["a"]["image_vector_64"] is first["a"]["image_vector_64"]
-    assert again["a"]["fused_vector_128"] is first["a"]["fused_vector_128"]
+    assert again["a"]["fused_vector_128_int8"] is first["a"]["fused_vector_128_int8"]
 
     priced, _ = load(target, shirt | {"price": 9.5}, known=first)
-    assert priced["a"]["fused_vector_128"] is first["a"]["fused_vector_128"]
+    assert priced["a"]["fused_vector_128_int8"] is first["a"]["fused_vector_128_int8"]
     renamed, _ = load(target, shirt | {"title": "blouse"}, known=first)
     assert renamed["a"]["image_vector_64"] is first["a"]["image_vector_64"]
-    assert not np.allclose(renamed["a"]["fused_vector_128"], first["a"]["fused_vector_128"])
+    assert not np.allclose(renamed["a"]["fused_vector_128_int8"], first["a"]["fused_vector_128_int8"])
     Image.new("RGB", (60, 80), "green").save(folder / "red.png")
     repainted, _ = load(target, shirt, known=first)
     assert not np.allclose(repainted["a"]["image_vector_64"], first["a"]["image_vector_64"])
@@ -148,7 +148,7 @@ def test_where_the_pictures_are_not_their_vectors_are_taken_along(target: Target
     first, _ = load(target, shirt)
     away = replace(target, legs=tuple(replace(leg, folder=None) for leg in target.legs))
     moved, _ = load(away, shirt, known=first)
-    for name in ("image_vector_64", "fused_vector_128"):
+    for name in ("image_vector_64", "fused_vector_128_int8"):
         assert moved["a"][name] is first["a"][name]
     assert moved["a"]["prodsim"]["image_hash"] == first["a"]["prodsim"]["image_hash"]
 
@@ -162,10 +162,10 @@ def test_a_damaged_file_stays_damaged_and_a_url_may_answer_tomorrow(target: Targ
 
 def test_int8_vectors_are_whole_numbers_and_their_field_holds_bytes(target: Target) -> None:
     done, _ = load(target, product("a", "red.png", attributes={"colour": "red"}, brand="x", category=["a", "a > b"]))
-    vector = done["a"]["fused_vector_128"]
+    vector = done["a"]["fused_vector_128_int8"]
     assert all(type(value) is int and -127 <= value <= 127 for value in vector)
-    fields = index_body(target.model, others={leg.vector: leg.model for leg in target.legs})["mappings"]["properties"]
-    assert fields["fused_vector_128"]["data_type"] == "byte"
+    fields = index_body(target.model, others=[leg.vector for leg in target.legs])["mappings"]["properties"]
+    assert fields["fused_vector_128_int8"]["data_type"] == "byte"
     assert "data_type" not in fields["image_vector_64"]
     assert "image_vector_1280" not in fields
 

@@ -35,7 +35,7 @@ def catalog(by_words: float, by_meaning: float, seed: int = 0) -> tuple[Features
         skus=[[f"p{number:02}" for number in range(CANDIDATES)]] * QUERIES,
         words=[40 * (by_words * good + (1 - by_words) * noise[0])],
         enough=[np.ones((QUERIES, CANDIDATES), dtype=bool)],
-        parts={"text vectors": 0.6 + 0.35 * (by_meaning * good + (1 - by_meaning) * noise[1])},
+        parts={"text vectors": 0.2 + 0.7 * (by_meaning * good + (1 - by_meaning) * noise[1])},
         signals={},
         vector_on=np.ones(QUERIES, dtype=bool),
         k_scale=1.0,
