@@ -75,7 +75,7 @@ def find_identifiers(text: str) -> list[str]:
             found += [whole, *(part for part in parts[1:] if len(part) > SHORTEST and is_model(part))]
             taken.update(parts)
     for word in text.split():
-        if DIGIT.search(word) and word not in taken:
+        if not word.isalpha() and DIGIT.search(word) and word not in taken:  # most words are letters alone
             found += codes_in(word)
     return list(dict.fromkeys(found))[:MOST_IDENTIFIERS]
 

@@ -40,7 +40,7 @@ def part(name: str, values: Floats, profile: Profile) -> Floats:
         return weight * np.where(np.isnan(values), np.nan, 1.0)
     leg = getattr(profile.legs, name.removesuffix(" vectors"))
     c = profile.c if leg.c is None else leg.c
-    points = leg.weight * np.maximum(0, (values - c) / (1 - c))
+    points = leg.weight * np.clip((values - c) / (1 - c), 0, 1)
     return np.asarray(np.where(points < least_of_leg(profile.floor, leg.weight), np.nan, points))
 
 
