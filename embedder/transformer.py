@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
@@ -20,10 +20,18 @@ from .model_files import content_revision, one_line, stay_offline
 from .onnx import on_onnxruntime
 from .openvino import SMALL_BATCH_TOKENS, on_openvino
 from .settings import ModelSettings
+from .spelling import spelled_out_places
 from .traced import Features, mixed, trace
 
-Group = tuple[list[int], Any]  # positions of items of one modality, and what the model makes of them
 PASSAGE_PROMPTS = ("document", "passage", "corpus")  # in the order of SentenceTransformer.encode_document
+
+
+class Group(NamedTuple):
+    """Items of one modality: their positions, what the model takes for them, and which of them mean nothing to it."""
+
+    positions: list[int]
+    features: Any
+    meaningless: list[int]
 
 
 class SentenceTransformerEncoder:
@@ -113,10 +121,17 @@ class SentenceTransformerEncoder:
             if len(self.model.modalities) > 1:  # it would take a text that looks like a path or a URL for an image
                 given = [{"text": text} for text in given]
             task = "query" if input_type == "query" else "document"
-            groups.append((texts, self.model.preprocess(given, prompt=self.prompts[input_type], task=task)))
+            features = self.model.preprocess(given, prompt=self.prompts[input_type], task=task)
+            groups.append(Group(texts, features, self.meaningless(items, texts) if input_type == "query" else []))
         if images:
-            groups.append((images, self.model.preprocess([self.decoded(items, position) for position in images])))
+            features = self.model.preprocess([self.decoded(items, position) for position in images])
+            groups.append(Group(images, features, []))
         return groups
+
+    def meaningless(self, items: Sequence[Item], positions: Sequence[int]) -> list[int]:
+        """Which of those texts are mere letters to the model. Products are not asked: alike ones have like letters."""
+        texts = [str(items[position]) for position in positions]
+        return spelled_out_places(texts, self.model.tokenizer)
 
     def decoded(self, items: Sequence[Item], position: int) -> Any:
         item = items[position]
@@ -129,22 +144,22 @@ class SentenceTransformerEncoder:
 
     def run(self, prepared: list[Group]) -> Encoded:
         if len(prepared) == 1:
-            return self.run_group(prepared[0][1])
-        encoded = [(positions, self.run_group(features)) for positions, features in prepared]
+            return self.run_group(prepared[0])
+        encoded = [(group.positions, self.run_group(group)) for group in prepared]
         count = sum(len(positions) for positions, _ in encoded)
         vectors = np.empty((count, encoded[0][1].vectors.shape[1]), dtype=np.float32)
         tokens = np.zeros(count, dtype=np.int64)
-        for positions, group in encoded:
-            vectors[positions] = group.vectors
-            tokens[positions] = group.tokens
+        for positions, one in encoded:
+            vectors[positions] = one.vectors
+            tokens[positions] = one.tokens
         return Encoded(vectors, tokens)
 
-    def run_group(self, prepared: Any) -> Encoded:
+    def run_group(self, group: Group) -> Encoded:
         import torch
 
         features = {
             name: value.to(self.device) if isinstance(value, torch.Tensor) else value
-            for name, value in prepared.items()
+            for name, value in group.features.items()
         }
         mask = features.get("attention_mask")
         # threads that wait for each other cost a busy machine more than they bring to a few words
@@ -155,6 +170,7 @@ class SentenceTransformerEncoder:
             vectors = vectors.float().cpu().numpy()
         if not np.isfinite(vectors).all():
             raise EmbedderError(f"model {self.card.id} gave vectors with values that are not numbers")
+        vectors[group.meaningless] = 0
         tokens = mask.sum(dim=1).cpu().numpy() if mask is not None else np.zeros(len(vectors))
         return Encoded(unit_length(vectors), tokens.astype(np.int64))
 
