@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from prodsim.loaders.account import Account
 from prodsim.loaders.target import count_products
 
@@ -11,9 +9,6 @@ from . import indexes
 from .errors import CatalogError, EngineError
 from .setup import prepare_index
 from .shop import Shop
-
-if TYPE_CHECKING:
-    pass
 
 
 def new_index(shop: Shop, owner: str | None = None) -> str:
