@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -24,10 +25,17 @@ def spelled_out(text: str, pieces: Sequence[tuple[int, int]], unknown: Collectio
 
 def is_letter_of_word(text: str, pieces: Sequence[tuple[int, int]], place: int) -> bool:
     start, end = pieces[place]
-    went_on = place > 0 and pieces[place - 1][1] == start
-    goes_on = place + 1 < len(pieces) and pieces[place + 1][0] == end
+    went_on = place > 0 and hang_together(text[pieces[place - 1][1] : start])
+    goes_on = place + 1 < len(pieces) and hang_together(text[end : pieces[place + 1][0]])
     letter = text[start:end]
-    return len(letter) == 1 and (went_on or goes_on) and letter.isalnum() and letter < SCRIPTS_OF_SYLLABLES
+    if len(letter) != 1 or letter >= SCRIPTS_OF_SYLLABLES:
+        return False
+    return (went_on or goes_on) and unicodedata.category(letter)[0] in "LMN"  # letters, marks on them, digits
+
+
+def hang_together(between: str) -> bool:
+    """Whether there is nothing between two pieces but marks on letters, which a tokenizer may leave out."""
+    return all(unicodedata.category(character).startswith("M") for character in between)
 
 
 def spelled_out_places(texts: Sequence[str], tokenizer: Any) -> list[int]:

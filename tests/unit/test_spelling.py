@@ -24,7 +24,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=made, **options)  # type: ignore[no-untyped-call]
 
 
-@pytest.mark.parametrize("text", ["жилщдиз кликтд", "πωλδπωλ λδπω", "b07xj8c8f5", "?", "🎉 🎉"])
+@pytest.mark.parametrize("text", ["жилщдиз кликтд", "πωλδπωλ λδπω", "b07xj8c8f5", "j́b0́7x́j8ć8f́5", "?", "🎉 🎉"])
 def test_other_scripts_codes_and_unknown_signs_mean_nothing(text: str) -> None:
     assert spelled_out_places([text], tokenizer()) == [0]
 
