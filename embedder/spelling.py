@@ -8,6 +8,7 @@ from typing import Any
 
 FEWEST_PIECES = 8  # of a text that is judged by its letters; a short name may be nothing else
 SHARE_OF_LETTERS = 0.8
+ORDINARY = "waterproof hiking boots for women and men"
 SCRIPTS_OF_SYLLABLES = "\u2e80"  # from here on a character is a word or a syllable: Chinese, Japanese, Korean
 
 
@@ -36,6 +37,11 @@ def is_letter_of_word(text: str, pieces: Sequence[tuple[int, int]], place: int) 
 def hang_together(between: str) -> bool:
     """Whether there is nothing between two pieces but marks on letters, which a tokenizer may leave out."""
     return all(unicodedata.category(character).startswith("M") for character in between)
+
+
+def reads_words(tokenizer: Any) -> bool:
+    """Whether letters are less than it otherwise has of a text: some models read all texts by letters or bytes."""
+    return not spelled_out_places([ORDINARY], tokenizer)
 
 
 def spelled_out_places(texts: Sequence[str], tokenizer: Any) -> list[int]:

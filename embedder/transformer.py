@@ -20,7 +20,7 @@ from .model_files import content_revision, one_line, stay_offline
 from .onnx import on_onnxruntime
 from .openvino import SMALL_BATCH_TOKENS, on_openvino
 from .settings import ModelSettings
-from .spelling import spelled_out_places
+from .spelling import reads_words, spelled_out_places
 from .traced import Features, mixed, trace
 
 PASSAGE_PROMPTS = ("document", "passage", "corpus")  # in the order of SentenceTransformer.encode_document
@@ -73,6 +73,7 @@ class SentenceTransformerEncoder:
             backend, self.precision = "torch", "fp32"
         self.modalities = modalities_of(self.model, settings.kind)
         self.prompts = {kind: self.prompt(kind) for kind in ("query", "passage")}
+        self.reads_words = reads_words(self.model.tokenizer)
         self.forward = self.pick_forward(backend, folder)
         self.card = ModelCard(model_id, 0, 0, "", 0)
         probe: Item = "one" if "text" in self.modalities else blank()
@@ -122,7 +123,8 @@ class SentenceTransformerEncoder:
                 given = [{"text": text} for text in given]
             task = "query" if input_type == "query" else "document"
             features = self.model.preprocess(given, prompt=self.prompts[input_type], task=task)
-            groups.append(Group(texts, features, self.meaningless(items, texts) if input_type == "query" else []))
+            judged = input_type == "query" and self.reads_words
+            groups.append(Group(texts, features, self.meaningless(items, texts) if judged else []))
         if images:
             features = self.model.preprocess([self.decoded(items, position) for position in images])
             groups.append(Group(images, features, []))

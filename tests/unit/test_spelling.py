@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from prodsim.embedder.spelling import spelled_out_places
+from prodsim.embedder.spelling import ORDINARY, reads_words, spelled_out_places
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789жщдзликтπωλδ会議"
 WORDS = ("red", "shoe", "coat", "for", "winter", "plain")
 
 
-def tokenizer() -> PreTrainedTokenizerFast:
+def tokenizer(words: Sequence[str] = WORDS) -> PreTrainedTokenizerFast:
     """Knows a few words, an ending, and single letters."""
-    pieces = ["[UNK]", "[PAD]", *WORDS, "##s", *LETTERS, *(f"##{letter}" for letter in LETTERS)]
+    pieces = ["[UNK]", "[PAD]", *words, "##s", *LETTERS, *(f"##{letter}" for letter in LETTERS)]
     made = Tokenizer(
         models.WordPiece(vocab={piece: number for number, piece in enumerate(dict.fromkeys(pieces))}, unk_token="[UNK]")
     )
@@ -45,3 +47,8 @@ def test_each_text_of_several_is_looked_at_and_padding_is_none_of_it() -> None:
 
 def test_a_tokenizer_that_gives_no_places_finds_nothing() -> None:
     assert spelled_out_places(["жилщдиз кликтд"], object()) == []
+
+
+def test_a_model_that_reads_all_texts_by_letters_is_not_judged_by_them() -> None:
+    assert reads_words(tokenizer([*WORDS, *ORDINARY.split()]))
+    assert not reads_words(tokenizer([]))
