@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prodsim.mappings.bundle import TextModel
-from prodsim.mappings.vector_fields import EVERY_VECTOR
+from prodsim.mappings.vector_fields import EVERY_VECTOR, VECTOR_PREFIXES
 from prodsim.plugin.client import engine_errors
 
 if TYPE_CHECKING:
@@ -71,8 +71,9 @@ def same_product(document: Mapping[str, Any], stored: Mapping[str, Any]) -> bool
 
 
 def without_derived(document: Mapping[str, Any]) -> Document:
-    prefixes = tuple(name.removesuffix("*") for name in EVERY_VECTOR)
-    return {name: value for name, value in document.items() if name != BOOKKEEPING and not name.startswith(prefixes)}
+    return {
+        name: value for name, value in document.items() if name != BOOKKEEPING and not name.startswith(VECTOR_PREFIXES)
+    }
 
 
 def last_writes(client: OpenSearch, index: str) -> dict[str, int]:

@@ -10,7 +10,10 @@ from typing import Literal
 Kind = Literal["text", "image", "fused"]
 KINDS: tuple[Kind, ...] = ("text", "image", "fused")
 NAME = r"(text|image|fused)_vector_(\d+)(_int8)?"
-EVERY_VECTOR = tuple(f"{kind}_vector_*" for kind in KINDS)  # as `_source` filters have it
+VECTOR_PREFIXES = TEXT_VECTORS, IMAGE_VECTORS, FUSED_VECTORS = tuple(
+    f"{kind}_vector_" for kind in KINDS
+)  # of their names
+EVERY_VECTOR = tuple(f"{prefix}*" for prefix in VECTOR_PREFIXES)  # as `_source` filters have it
 WHOLE = "int8"
 
 

@@ -25,6 +25,7 @@ from prodsim.mappings.bundle import (
     SIMILAR_TEMPLATE,
     SUGGEST_TEMPLATE,
 )
+from prodsim.mappings.vector_fields import TEXT_VECTORS
 
 from .client import engine_errors
 from .cluster import inspect_cluster
@@ -188,7 +189,7 @@ class ProductSearch:
         if vector is not None:
             params["vector"] = [float(number) for number in vector]
             params["variant_group"] = [stored.get("variant_group", sku)]
-        elif not any(name.startswith("text_vector_") for name in stored):
+        elif not any(name.startswith(TEXT_VECTORS) for name in stored):
             raise NotFound(f"{sku} in {self.alias} has no vector yet: load it again with 'prodsim-admin load'")
         elif self.mode == "client":
             params |= pooled([stored])

@@ -11,13 +11,10 @@ from prodsim.loaders.legs import add_leg
 from prodsim.loaders.target import BOOKKEEPING, Document, Target, vector_fits
 from prodsim.loaders.waiting import Waiting
 from prodsim.mappings.text import embedding_text, text_hash
-from prodsim.mappings.vector_fields import EVERY_VECTOR
+from prodsim.mappings.vector_fields import FUSED_VECTORS, IMAGE_VECTORS, TEXT_VECTORS, VECTOR_PREFIXES
 from prodsim.plugin.errors import EmbedderError
 
 from .changes import Changed
-
-TEXT_VECTORS = "text_vector_"
-OTHER_VECTORS = tuple(name.removesuffix("*") for name in EVERY_VECTOR if not name.startswith(TEXT_VECTORS))
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ def fits(source: Document, target: Target, mapped: frozenset[str]) -> bool:
         right = not any(name.startswith(TEXT_VECTORS) for name in source)
     else:
         right = vector_fits(source, target, text_hash(text)) and target.vector in source
-    vectors = (name for name in source if name.startswith((TEXT_VECTORS, *OTHER_VECTORS)))
+    vectors = (name for name in source if name.startswith(VECTOR_PREFIXES))
     return right and mapped.issuperset(vectors) and all(leg.fits(source, source) for leg in target.legs)
 
 
@@ -80,7 +77,7 @@ def fitted_without_embedding(
     documents = [
         one.source
         if fits(one.source, target, mapped)
-        else {name: value for name, value in one.source.items() if not name.startswith((TEXT_VECTORS, *OTHER_VECTORS))}
+        else {name: value for name, value in one.source.items() if not name.startswith(VECTOR_PREFIXES)}
         for one in changed
     ]
     return Fitted(documents, 0, 0)
@@ -102,7 +99,7 @@ def without_foreign_vectors(document: Document, target: Target, mapped: frozense
         name: value
         for name, value in document.items()
         if not (name.startswith(TEXT_VECTORS) and name != target.vector)
-        and not (name.startswith(OTHER_VECTORS) and name not in mapped)
+        and not (name.startswith((IMAGE_VECTORS, FUSED_VECTORS)) and name not in mapped)
     }
     return kept
 

@@ -20,7 +20,7 @@ from functools import partial
 from prodsim.loaders.bulk.writer import BulkWriter, Done, Write
 from prodsim.loaders.target import Target
 from prodsim.loaders.waiting import Waiting
-from prodsim.mappings.vector_fields import EVERY_VECTOR
+from prodsim.mappings.vector_fields import VECTOR_PREFIXES
 from prodsim.plugin.client import engine_errors
 from prodsim.plugin.errors import EngineError
 
@@ -60,8 +60,7 @@ class Route:
 def vector_fields(target: Target) -> frozenset[str]:
     with engine_errors(f"reading the mapping of {target.index}"):
         mapping = target.client.indices.get_mapping(index=target.index)[target.index]["mappings"]
-    prefixes = tuple(name.removesuffix("*") for name in EVERY_VECTOR)
-    return frozenset(name for name in mapping.get("properties", {}) if name.startswith(prefixes))
+    return frozenset(name for name in mapping.get("properties", {}) if name.startswith(VECTOR_PREFIXES))
 
 
 class Sync:

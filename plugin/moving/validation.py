@@ -153,11 +153,7 @@ def neighbours(move: Move) -> Check:
         script = {
             "lang": "knn",
             "source": "knn_score",
-            "params": {
-                "field": target.vector,
-                "query_value": vector,
-                "space_type": space,
-            },
+            "params": {"field": target.vector, "query_value": vector, "space_type": space},
         }
         only = {"exists": {"field": target.vector}}
         exact = {"script_score": {"query": {"bool": {"filter": [only]}}, "script": script}}

@@ -6,6 +6,7 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from prodsim.mappings.vector_fields import FUSED_VECTORS, IMAGE_VECTORS
 from prodsim.plugin.client import engine_errors
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def catalog_facts(client: OpenSearch, index: str, profile: Profile) -> CatalogFa
         fields = client.field_caps(index=index, fields="*")["fields"]
     text = frozenset(name for name, kinds in fields.items() if "text" in kinds)
     exact = frozenset(name for name, kinds in fields.items() if any(kind["aggregatable"] for kind in kinds.values()))
-    counted = [*SIGNAL_FIELDS, *(name for name in fields if name.startswith(("image_vector_", "fused_vector_")))]
+    counted = [*SIGNAL_FIELDS, *(name for name in fields if name.startswith((IMAGE_VECTORS, FUSED_VECTORS)))]
     filters: dict[str, Any] = {f"has {name}": {"exists": {"field": name}} for name in counted}
     rules: list[Pin | Chosen] = [*profile.boosts, *profile.pins, *profile.buries, *profile.hides]
     for rule in rules:

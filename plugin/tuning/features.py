@@ -46,8 +46,7 @@ class Features:
 
     `skus` are each query's candidates in the order that breaks ties. `words` has BM25 for each of the wordings,
     `enough` says which candidates have as many of the query's words as the profile asks for.
-    `parts` is a leg's name to cosines for vectors (below 0 not their size), and to 1
-    for the rest.
+    `parts` is a leg's name to cosines for vectors (of those below 0 only the sign is right), and to 1 for the rest.
     `k_scale` is what the engine's BM25 is measured in (`bm25_scale`).
     """
 
