@@ -107,7 +107,10 @@ class ApiReplica:
                 for model_id in set(self.watchers) - found.keys():
                     self.remove(model_id)
                 for model_id in sorted(found.keys() - set(self.watchers)):
-                    handle = serve.get_deployment_handle("encoder", found[model_id])
+                    try:
+                        handle = serve.get_deployment_handle("encoder", found[model_id])
+                    except Exception:  # an application is listed before its deployment is: the next round finds both
+                        continue
                     if found[model_id].startswith(FUSED_APPLICATION):
                         self.models[model_id] = ServedModel(model_id, None)  # loading, until its parts are known
                         self.watchers[model_id] = asyncio.create_task(self.watch_fused(model_id, handle))

@@ -299,15 +299,21 @@ def wait_until_answering(settings: ServerSettings) -> None:
 
 
 def wait_until_served(settings: ServerSettings) -> None:
-    """The API learns of added and removed models a moment later."""
+    """The API learns of added and removed models a moment later.
+
+    Raises:
+        EmbedderError: it does not.
+    """
     import httpx
 
     deadline = time.monotonic() + ANSWER_TIMEOUT_S
     with httpx.Client(base_url=settings.url, trust_env=False, verify=False, timeout=5) as client:
         while time.monotonic() < deadline:
-            if client.get("/readyz").headers.get("x-models") == ",".join(sorted(settings.models or {})):
-                return
+            with suppress(httpx.TransportError):
+                if client.get("/readyz").headers.get("x-models") == ",".join(sorted(settings.models or {})):
+                    return
             time.sleep(0.1)
+    raise EmbedderError(f"{settings.url} does not serve them after {ANSWER_TIMEOUT_S:g} s: see the log")
 
 
 def reload(settings: ServerSettings, say: Callable[[str], None]) -> ServerSettings:
@@ -336,8 +342,12 @@ def reload(settings: ServerSettings, say: Callable[[str], None]) -> ServerSettin
         say(f"reload failed, the models stay as they were: {error}")
         return settings
     settings = settings.model_copy(update={"models": models})
-    wait_until_served(settings)
-    say(f"reloaded: {', '.join(models)}")
+    try:
+        wait_until_served(settings)
+    except EmbedderError as error:
+        say(f"reload failed, the models are deployed: {error}")
+    else:
+        say(f"reloaded: {', '.join(models)}")
     return settings
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -97,6 +98,8 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
+    # what the engine finds old-fashioned in a call is for whoever changes the code, not for whoever runs it
+    warnings.filterwarnings("ignore", module=r"opensearchpy\.connection")
     try:
         asked = ONLY_HELP if {"-h", "--help"} & set(arguments) else None  # help needs no settings, and no time
         app(args=arguments, prog_name="prodsim-admin", standalone_mode=True, obj=asked)

@@ -38,4 +38,5 @@ def admin(settings: Settings, *arguments: str, code: int | None = 0, timeout_s: 
         raise
     assert code is None or process.returncode == code, printed
     assert "Traceback" not in printed
+    assert "Warning" not in printed, printed
     return printed

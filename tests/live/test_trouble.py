@@ -140,13 +140,23 @@ def test_the_disk_full_in_the_middle(
 ) -> None:
     watched = {"cluster.info.update.interval": "10s", f"{DISK}.threshold_enabled": True}
     process = copying(settings, slow_embedder)
+    slow_embedder.mode = "hang"  # until the disk is full, however fast the machine is
     client.cluster.put_settings(body={"transient": {**watched, **MARKS}})
+    block = "index.blocks.read_only_allow_delete"
+    every = {"expand_wildcards": "all"}
     try:
-        time.sleep(25)
+        deadline = time.monotonic() + 60
+        while block not in str(
+            client.indices.get_settings(index=f"{settings.alias}-*", params={"flat_settings": "true"})
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(1)
+        slow_embedder.mode = "pass"
+        time.sleep(15)
     finally:
         blocks = {"cluster.blocks.create_index": None}
         client.cluster.put_settings(body={"transient": dict.fromkeys({**watched, **MARKS}), "persistent": blocks})
-        client.indices.put_settings(index="_all", body={"index.blocks.read_only_allow_delete": None})
+        client.indices.put_settings(index="_all", body={block: None}, params=every)
     printed = ended(process, settings, slow_embedder)
     assert "disk" in printed
     promoted(client, settings, ledger, live_embedder)
