@@ -41,6 +41,10 @@ SEARCH_MARKER = "prodsim_query"
 LIKED_MARKER = "prodsim_liked"
 DISLIKED_MARKER = "prodsim_disliked"
 DECAY_MARKER = "prodsim_decay"
+PHOTO_MARKER = "prodsim_photo"
+# What a query by photo is told where the search pipeline has nobody to ask.
+NO_PHOTOS = "nothing here looks at photos: send image_vector, or set image_model and run prodsim-admin setup"
+PHOTO_TIMEOUT_S = 15  # the embedder may have to fetch it first
 DISLIKED_PULL = 0.5  # what disliked products weigh, of the newest liked one
 SCORED = "query.bool.must[0].function_score.query.script_score"
 SEARCH_LEGS = f"{SCORED}.query.bool.must[0].bool.should"  # the fallback comes first in them
@@ -151,22 +155,28 @@ def search_pipeline(
     legs: Sequence[str],
     query_model: str,
     stored_vector_model: str,
+    photo_model: str | None = None,
 ) -> dict[str, Any]:
     """The default search pipeline of an index: fills the vector legs that belong to the index's own fields.
 
-    `vectors` are those fields (see `vectors_of`), `legs` all that the stored templates have legs for.
+    `vectors` are those fields (see `vectors_of`), `legs` all that the stored templates have legs for. Without a
+    `photo_model` photos are refused.
     """
     text_vector = model.field()
     searched = [field.name for field in of_kind(legs, "text")]
     fields = {kind: field for kind in KINDS for field in of_kind(vectors, kind)}
+    similar_legs = {
+        kind: (leg(SIMILAR_LEGS, list(legs).index(field.name)), field.name) for kind, field in fields.items()
+    }
     return render_json(
         "search_pipeline.json",
         index=index,
         text_vector=text_vector,
         leg=leg(SEARCH_LEGS, searched.index(text_vector) + 1),
-        similar_legs={
-            kind: (leg(SIMILAR_LEGS, list(legs).index(field.name)), field.name) for kind, field in fields.items()
-        },
+        similar_legs=similar_legs,
+        photo_leg=similar_legs.get("image") if photo_model else None,
+        photo_model=photo_model,
+        photo_marker=PHOTO_MARKER,
         fallback=f"{SEARCH_LEGS}[0].bool.filter[0].exists.field",
         vectors={
             kind: {"field": field.name, "dimension": field.dimension, "whole": field.whole}
@@ -218,14 +228,20 @@ def connectors(
     self_url: str,
     query_timeout_s: int,
     credentials: Credentials = NO_CREDENTIALS,
+    image_model: str | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Connector bodies by role: query, passage, stored-vector. Equal bodies have equal names."""
+    """Connector bodies by role: query, passage, stored-vector, and photo where there is an image model.
+
+    Equal bodies have equal names.
+    """
     roles = render_json(
         "connectors.json",
         model=model.name,
         embedder_url=embedder_url,
         self_url=self_url,
         query_timeout_s=query_timeout_s,
+        image_model=image_model,
+        photo_timeout_s=PHOTO_TIMEOUT_S,
         stored_request=render_text(
             "stored.json",
             rows_script=bundle_file("stored_rows.painless"),

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
 
+PIXEL = (  # a PNG
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4//8/AAX+Av4N70a4AAAAAElFTkSuQmCC"
+)
+
+
 @dataclass(frozen=True)
 class Finding:
     """`state` is ok, warn (works, but less well than it could) or fail (searches or loads suffer)."""
@@ -146,6 +151,8 @@ def check_query_path(client: OpenSearch, index: ProductIndex | None) -> Iterator
     for model in ml.find(client, "models"):
         if used is not None and model.name.startswith("prodsim-stored-vector-") and model.id in used:
             yield try_similar(client, model, used[model.id])
+        if used is not None and model.name.startswith("prodsim-photo-") and model.id in used:
+            yield try_photo(client, model)
         if not model.name.startswith("prodsim-query-") or (used is not None and model.id not in used):
             continue
         if model.state != "DEPLOYED":
@@ -167,12 +174,31 @@ def search_models(client: OpenSearch, index: str) -> dict[str, dict[str, Any]]:
 
 def try_query(client: OpenSearch, model: ml.Found) -> Finding:
     with engine_errors("the engine calling the embedder"):
-        answer = client.transport.perform_request(
-            "POST", f"/_plugins/_ml/models/{model.id}/_predict", body={"parameters": {"input": "shoe"}}
+        answer = predict(client, model, {"input": "shoe"})
+    return Finding("query path", "ok", f"the engine reaches the embedder ({dimension_in(answer)}-d vectors)")
+
+
+def try_photo(client: OpenSearch, model: ml.Found) -> Finding:
+    """Whether the engine gets a vector for a photo: one white pixel."""
+    try:
+        with engine_errors("the engine showing the embedder a photo"):
+            answer = predict(client, model, {"input": PIXEL})
+    except EngineError as error:
+        return Finding(
+            "photos", "fail", f"{error}; searches by photo fail: does the embedder serve image_model?"
         )
+    return Finding("photos", "ok", f"the engine gets vectors for photos ({dimension_in(answer)}-d)")
+
+
+def predict(client: OpenSearch, model: ml.Found, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    path = f"/_plugins/_ml/models/{model.id}/_predict"
+    answer: dict[str, Any] = client.transport.perform_request("POST", path, body={"parameters": parameters})
+    return answer
+
+
+def dimension_in(answer: Mapping[str, Any]) -> int:
     data = answer["inference_results"][0]["output"][0]["dataAsMap"].get("data") or [{}]
-    dimension = len(data[0].get("embedding", []))
-    return Finding("query path", "ok", f"the engine reaches the embedder ({dimension}-d vectors)")
+    return len(data[0].get("embedding", []))
 
 
 def try_similar(client: OpenSearch, model: ml.Found, always: Mapping[str, Any]) -> Finding:
@@ -183,9 +209,7 @@ def try_similar(client: OpenSearch, model: ml.Found, always: Mapping[str, Any]) 
     parameters = {**always, "liked": ["prodsim-doctor"], "disliked": [], "decay": 1.0}
     try:
         with engine_errors("the engine asking itself for a stored vector"):
-            client.transport.perform_request(
-                "POST", f"/_plugins/_ml/models/{model.id}/_predict", body={"parameters": parameters}
-            )
+            predict(client, model, parameters)
     except EngineError as error:
         ways = (
             "set reader_username and reader_password_file, and have each node's Java trust the cluster's certificate "

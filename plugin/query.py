@@ -12,6 +12,7 @@ Nothing here is needed to use prodsim: any OpenSearch client can send the same t
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -241,12 +242,15 @@ class ProductSearch:
         """Products whose picture is most like a photo: the content of an image file, or a URL that the embedder fetches
         if it may. `model` is the one that the catalog's pictures were embedded with (setting image_model).
 
+        Without an embedder of its own the client leaves it to the cluster to ask one.
+
         Raises:
-            EmbedderError: there is no embedder, no such model, or it refuses the photo. NotFound: no such catalog.
-            EngineError: the engine refuses or is not set up.
+            EmbedderError: there is no such model, or it refuses the photo. NotFound: no such catalog.
+            EngineError: the engine refuses or is not set up, or its embedder refuses the photo.
         """
         if self.embedder is None:
-            raise EmbedderError("a photo needs an embedder: give ProductSearch one, or send a vector")
+            shown = photo if isinstance(photo, str) else base64.b64encode(photo).decode()
+            return self.render(SIMILAR_IMAGE_TEMPLATE, {"photo": shown}, filters, True, explain)
         vectors, _ = self.embedder.embed_images([photo], "query", model)
         return self.similar_image(vectors[0].tolist(), explain=explain, **filters)
 

@@ -122,7 +122,9 @@ def install_pipelines(
     models = remote_models(installer, settings, model) if cluster.has_ml else {}
     installer.put(Resource("ingest pipeline", name, bundle.ingest_pipeline(model, models.get("passage"))))
     if models:
-        body = bundle.search_pipeline(index, model, vectors, legs, models["query"], models["stored-vector"])
+        body = bundle.search_pipeline(
+            index, model, vectors, legs, models["query"], models["stored-vector"], models.get("photo")
+        )
     else:
         body = {"description": "prodsim: this cluster has no ML Commons, callers pass params.vector"}
     installer.put(Resource("search pipeline", name, body))
@@ -130,7 +132,12 @@ def install_pipelines(
 
 def remote_models(installer: Installer, settings: Settings, model: TextModel) -> dict[str, str]:
     wanted = bundle.connectors(
-        model, settings.embedder_url_for_engine, settings.self_url, settings.query_timeout_s, credentials_in(settings)
+        model,
+        settings.embedder_url_for_engine,
+        settings.self_url,
+        settings.query_timeout_s,
+        credentials_in(settings),
+        settings.image_model,
     )
     ids = {role: installer.remote_model(connector) for role, connector in wanted.items()}
     if not installer.dry_run:

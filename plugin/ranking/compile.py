@@ -48,6 +48,8 @@ def compile_profile(profile: Profile, legs: Sequence[str], engine_version: str) 
         "liked_marker": bundle.LIKED_MARKER,
         "disliked_marker": bundle.DISLIKED_MARKER,
         "decay_marker": bundle.DECAY_MARKER,
+        "photo_marker": bundle.PHOTO_MARKER,
+        "no_photos": bundle.NO_PHOTOS,
     }
     return {name: render_text(file, **shared) for name, file in bundle.TEMPLATE_FILES.items()}
 

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from opensearchpy.exceptions import RequestError
 from PIL import Image
 
 from prodsim.embedder import local
 from prodsim.embedder.models_file import read_models
 from prodsim.embedder.settings import ServerSettings
+from prodsim.plugin.doctor import doctor
 from prodsim.plugin.errors import EmbedderError, EngineError
 from prodsim.plugin.moving import machine
 from prodsim.plugin.moving.record import Options
 from prodsim.plugin.query import ProductSearch
+from prodsim.plugin.setup import setup
 from prodsim.plugin.shop import Shop, embedder_legs
 from tests.catalog_files import load_file, no_line
 from tests.conftest import EMBEDDER_PORT, STEP, open_shop
@@ -206,8 +209,33 @@ def test_a_photo_finds_the_products_that_look_like_it(
         assert hit.sku == "b"
         with pytest.raises(EmbedderError):
             search.similar_photo(b"no picture", model="photos")
-        with pytest.raises(EmbedderError, match="needs an embedder"):
-            ProductSearch(shop.client, alias).similar_photo(b"")
+
+
+def test_the_cluster_itself_asks_the_embedder_what_a_photo_looks_like(shop: Shop, folder: Path, tmp_path: Path) -> None:
+    load_file(shop, write(tmp_path / "shirts.ndjson", {"r": "red.png", "b": "blue.png", "none": None}))
+    search = ProductSearch(shop.client, shop.settings.alias)
+    content = (folder / "blue.png").read_bytes()
+    found = search.similar_photo(content)
+    assert found.hits[0].sku == "b"
+    by_vector = search.similar_image(shop.embedder.embed_images([content], "query", "photos")[0][0].tolist())
+    assert {hit.sku: hit.score for hit in found} == pytest.approx({hit.sku: hit.score for hit in by_vector})
+    [finding] = [one for one in doctor(shop.client, shop.settings, shop.embedder) if one.check == "photos"]
+    assert (finding.state, finding.message) == ("ok", "the engine gets vectors for photos (64-d)")
+    large = io.BytesIO()
+    noise = np.random.default_rng(1).integers(0, 256, (1000, 1000, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(large, "PNG")
+    assert large.tell() > 2_000_000
+    assert search.similar_photo(large.getvalue()).hits
+    with pytest.raises(EngineError, match=r"input\[0\].image is no image"):
+        search.similar_photo(b"no picture")
+    with pytest.raises(EngineError, match="fetching is off"):
+        search.similar_photo("https://images.example.com/a.png")
+    body = {"id": "prodsim-similar-image", "params": {"photo": "bm8gcGljdHVyZQ=="}}
+    with pytest.raises(RequestError):
+        shop.client.search_template(index=shop.settings.alias, body=body)
+    setup(shop.client, shop.settings.model_copy(update={"image_model": None}), shop.model)
+    with pytest.raises(EngineError, match="nothing here looks at photos: send image_vector, or set image_model"):
+        search.similar_photo(content)
 
 
 @pytest.mark.parametrize("leg", ["image", "fused"])

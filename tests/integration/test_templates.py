@@ -31,7 +31,7 @@ HOSTILE = [
 ]
 PARAMETERS = (
     "q sku size from category brand price_min price_max in_stock sort facets vector fields variant_group filters "
-    "search_after collapse highlight spelling weights liked disliked skus seen image_vector source_price"
+    "search_after collapse highlight spelling weights liked disliked skus seen image_vector photo source_price"
 )
 TEMPLATES = [SEARCH, SIMILAR, "prodsim-like", "prodsim-recommend", "prodsim-similar-image"]
 hostile_text = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=60))
