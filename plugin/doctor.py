@@ -184,9 +184,7 @@ def try_photo(client: OpenSearch, model: ml.Found) -> Finding:
         with engine_errors("the engine showing the embedder a photo"):
             answer = predict(client, model, {"input": PIXEL})
     except EngineError as error:
-        return Finding(
-            "photos", "fail", f"{error}; searches by photo fail: does the embedder serve image_model?"
-        )
+        return Finding("photos", "fail", f"{error}; searches by photo fail: does the embedder serve image_model?")
     return Finding("photos", "ok", f"the engine gets vectors for photos ({dimension_in(answer)}-d)")
 
 
