@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prodsim.loaders.bulk.writer import BulkWriter, index_write
 from prodsim.mappings.text import embedding_text, text_hash
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from prodsim.plugin.shop import Shop
 
 BATCH = 500
+GROUPS = 200
 
 
 def made_up(shop: Shop, number: int, **others: Any) -> dict[str, Any]:
@@ -32,10 +34,16 @@ def made_up(shop: Shop, number: int, **others: Any) -> dict[str, Any]:
         "variant_group": f"p{number}",
         **others,
     }
-    vector = np.random.default_rng(number).standard_normal(shop.model.dimension).astype(np.float32)
-    product[f"text_vector_{shop.model.dimension}"] = np.round(vector / np.linalg.norm(vector), 7)
+    product[f"text_vector_{shop.model.dimension}"] = made_up_vector(number, shop.model.dimension)
     product["prodsim"] = {"model": shop.model.stamp, "text_hash": text_hash(embedding_text(product)), "run": 1}
     return product
+
+
+def made_up_vector(number: int, dimension: int) -> NDArray[np.float32]:
+    """Of length 1. They lie in groups, as those of real texts do: neighbours in a mere noise are hard to find."""
+    centre = np.random.default_rng(number % GROUPS).standard_normal(dimension)
+    vector = centre + 0.7 * np.random.default_rng([1, number]).standard_normal(dimension)
+    return np.round(vector / np.linalg.norm(vector), 7).astype(np.float32)
 
 
 def fill(shop: Shop, count: int, versions: Iterable[int] | None = None) -> str:
