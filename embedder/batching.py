@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -131,9 +131,9 @@ class Lane:
             job, position = self.waiting[0]
             if not job.answer.done():
                 content = job.texts[position]
-                longest = max(longest, min(characters(content), CHARACTERS_PER_TEXT))
+                longest = max(longest, characters(content))
                 image_bytes += len(content) if isinstance(content, bytes) else 0
-                full = longest * (len(batch) + 1) > self.max_batch_size * CHARACTERS_PER_TEXT / 2
+                full = too_long(longest, len(batch) + 1, self.max_batch_size)
                 if batch and (full or image_bytes > IMAGE_BYTES_PER_BATCH):
                     break
                 batch.append((job, position))
@@ -156,6 +156,23 @@ class Lane:
             for job in jobs:
                 rows = [row for row, item in enumerate(batch) if item[0] is job]
                 job.fill([batch[row][1] for row in rows], Encoded(encoded.vectors[rows], encoded.tokens[rows]))
+
+
+def too_long(longest: int, count: int, max_batch_size: int) -> bool:
+    """Whether so many texts, padded to the longest of them, are more than a batch of that size may hold."""
+    return min(longest, CHARACTERS_PER_TEXT) * count > max_batch_size * CHARACTERS_PER_TEXT / 2
+
+
+def batches_of(texts: Sequence[Content], max_batch_size: int) -> Iterator[slice]:
+    """Where to cut a call's texts into batches, in their order: fewer long ones go together."""
+    start = longest = 0
+    for end, content in enumerate(texts):
+        longest = max(longest, characters(content))
+        count = end + 1 - start
+        if count > 1 and (count > max_batch_size or too_long(longest, count, max_batch_size)):
+            yield slice(start, end)
+            start, longest = end, characters(content)
+    yield slice(start, len(texts))
 
 
 def characters(content: Content) -> int:

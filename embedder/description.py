@@ -11,7 +11,8 @@ from .encoder import ModelCard
 class Description:
     """What a replica says of its model, and how its texts are to be batched.
 
-    `direct` is the name that this replica listens under (`prodsim.embedder.direct`), one of so many `replicas`.
+    `batch_size` is how many go in one call. `direct` is the name that this replica listens under
+    (`prodsim.embedder.direct`), one of so many `replicas`.
     """
 
     card: ModelCard

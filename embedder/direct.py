@@ -24,6 +24,7 @@ import orjson
 from .encoder import BadItem, Encoded, InputType, Item
 
 LENGTH = struct.Struct("<I")
+FRAME_BYTES = 1 << 20  # of most frames: more is read in several goes
 CREDENTIALS = struct.Struct("3i")  # process, user, group
 VECTORS, BAD_ITEM, FAILED = b"v", b"i", b"f"
 BROKEN = (OSError, EOFError, struct.error)
@@ -62,7 +63,7 @@ async def listen(encode: Encode) -> Door | None:
                 await writer.drain()
         writer.close()
 
-    return Door(name, await asyncio.start_unix_server(answer_all, f"\0{name}"))
+    return Door(name, await asyncio.start_unix_server(answer_all, f"\0{name}", limit=FRAME_BYTES))
 
 
 async def answer(encode: Encode, texts: list[Item], input_type: InputType) -> list[bytes]:
@@ -128,7 +129,7 @@ async def connect(name: str) -> Streams:
     opened.setblocking(False)
     try:
         await asyncio.get_running_loop().sock_connect(opened, f"\0{name}")
-        reader, writer = await asyncio.open_unix_connection(sock=opened)  # by name, uvloop can't
+        reader, writer = await asyncio.open_unix_connection(sock=opened, limit=FRAME_BYTES)  # by name, uvloop can't
     except BaseException:
         opened.close()
         raise

@@ -126,9 +126,8 @@ class Flights:
             if done.cancelled() or done.exception() is not None:
                 return
             encoded = done.result()
-            for row, key in enumerate(keys):
-                if np.any(encoded.vectors[row]):
-                    self.cache.put((self.model_id, revision, input_type, key), *row_of(encoded, row))
+            for row in np.flatnonzero(encoded.vectors.any(axis=1)).tolist():
+                self.cache.put((self.model_id, revision, input_type, keys[row]), *row_of(encoded, row))
 
         task.add_done_callback(land)
         return flight

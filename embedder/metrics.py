@@ -36,7 +36,7 @@ class Metrics:
         )
         self.batch_texts = Histogram(
             f"{PREFIX}_batch_texts",
-            "Texts that were encoded together.",
+            "Texts that went to a model in one call.",
             ["model", "input_type"],
             buckets=TEXTS,
             registry=self.registry,

@@ -6,20 +6,22 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from prodsim.plugin.errors import EmbedderError
 
 from . import direct
+from .batching import batches_of
 from .description import Description
-from .encoder import InputType, Item
+from .encoder import BadItem, Encoded, InputType, Item
 from .loading import open_encoder
 from .settings import ModelSettings, declared_card
 
 STUCK_AFTER_S = 120
 NICE = 10
+BATCHES_PER_CALL = 4
 Result = TypeVar("Result")
 
 
@@ -29,7 +31,8 @@ def stand_back() -> None:
 
 
 class EncoderReplica:
-    """Encodes in threads, so that it answers health checks meanwhile: one for queries, one for passages.
+    """Encodes in threads, so that it answers health checks meanwhile: one for queries, one for passages. What a call
+    brings is encoded in batches of the settings' size, in its order.
 
     A query that comes while passages are encoded shares the CPUs with them instead of waiting for their batch. Where
     a thread is busy, the tokens of its next batch are made beside it.
@@ -47,11 +50,11 @@ class EncoderReplica:
         self.listening: asyncio.Task[direct.Door | None] | None = None
 
     async def describe(self) -> Description:
-        # on a GPU the next batch travels while one is computed; a CPU has no time to gain
-        per_copy = 2 if self.settings.uses_gpu else 1
+        # on a GPU the next batch travels while one is computed; on a CPU each costs the other's time: they go together
+        per_copy, per_call = (2, 1) if self.settings.uses_gpu else (1, BATCHES_PER_CALL)
         return Description(
             declared_card(self.encoder.card, self.settings),
-            self.settings.batch_size,
+            self.settings.batch_size * per_call,
             self.settings.batch_wait_s,
             self.settings.replicas * per_copy,
             self.settings.replicas,
@@ -70,16 +73,26 @@ class EncoderReplica:
         loop = asyncio.get_running_loop()
         lane = self.lanes[input_type]
         if input_type in self.busy_since:
-            prepared = await loop.run_in_executor(self.tokenizer, self.encoder.prepare, texts, input_type)
-            encoded = await loop.run_in_executor(lane, self.timed, input_type, lambda: self.encoder.run(prepared))
+            prepared = await loop.run_in_executor(self.tokenizer, list, self.prepare(texts, input_type))
+            encoded = await loop.run_in_executor(lane, self.timed, input_type, lambda: self.run(prepared))
         else:
             encoded = await loop.run_in_executor(
-                lane,
-                self.timed,
-                input_type,
-                lambda: self.encoder.run(self.encoder.prepare(texts, input_type)),
+                lane, self.timed, input_type, lambda: self.run(self.prepare(texts, input_type))
             )
-        return encoded.vectors.tobytes(), encoded.tokens.tolist()
+        return b"".join(batch.vectors.tobytes() for batch in encoded), [
+            count for batch in encoded for count in batch.tokens.tolist()
+        ]
+
+    def prepare(self, texts: list[Item], input_type: InputType) -> Iterator[Any]:
+        """Batch by batch, what the encoder runs."""
+        for some in batches_of(texts, self.settings.batch_size):
+            try:
+                yield self.encoder.prepare(texts[some], input_type)
+            except BadItem as bad:
+                raise bad.at(some.start + bad.position) from None
+
+    def run(self, batches: Iterable[Any]) -> list[Encoded]:
+        return [self.encoder.run(batch) for batch in batches]
 
     def timed(self, lane: InputType, work: Callable[[], Result]) -> Result:
         self.busy_since[lane] = time.monotonic()

@@ -17,7 +17,7 @@ from prodsim.plugin.errors import UsageError
 
 from .encoder import ModelCard
 
-CPU_BATCH_SIZE = 16
+CPU_BATCH_SIZE = 32
 GPU_BATCH_SIZE = 128
 UNIVERSAL_MODEL = "universal-sentence-encoder"
 MODEL_ID = r"^[\w.:/-]{1,200}$"

@@ -30,7 +30,8 @@ pytestmark = pytest.mark.embedder
 PORT = 18991
 QUERIES = 120
 PASSAGES = 512
-ROUNDS = 3
+ROUNDS = 9
+BATCH = 32
 ADDED_MS = 5.0
 CACHED_MS = 4.0
 BULK_FACTOR = 3.0
@@ -100,12 +101,12 @@ def test_a_query_costs_little_more_than_the_bare_model(client: EmbedderClient, b
 
 
 def test_passages_go_nearly_as_fast_as_the_bare_model(client: EmbedderClient, bare: Encoder) -> None:
-    """Bar: .95 of a bare length-sorted loop with the same batches."""
+    """Bar: .95 of a bare length-sorted loop with the same batches, as `SentenceTransformer.encode` makes them."""
     rates: dict[str, list[float]] = {"bare": [], "served": []}
     for number in range(ROUNDS):
         texts = passages(f"round {number}")
         ordered = sorted(texts, key=len)
-        batches = [ordered[start : start + 16] for start in range(0, len(ordered), 16)]
+        batches = [ordered[start : start + BATCH] for start in range(0, len(ordered), BATCH)]
 
         def run_bare(batches: list[list[str]] = batches) -> None:
             for batch in batches:

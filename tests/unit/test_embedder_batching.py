@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prodsim.embedder.batching import Batcher, Overloaded
+from prodsim.embedder.batching import Batcher, Overloaded, batches_of
 from prodsim.embedder.encoder import Encoded, InputType
 from prodsim.plugin.errors import EmbedderError, EmbedderNotReady
 
@@ -192,3 +192,11 @@ def test_too_long_a_queue_of_passages_refuses_passages_and_still_takes_queries()
         assert len((await load).vectors) == 6
 
     run(check())
+
+
+def test_a_call_is_cut_into_batches_in_its_order_of_which_those_of_long_texts_are_smaller() -> None:
+    texts = ["x" * 2000] * 5 + ["short"] * 10
+    cut = [texts[some] for some in batches_of(texts, 4)]
+    assert [text for batch in cut for text in batch] == texts
+    assert [len(batch) for batch in cut] == [2, 2, 2, 4, 4, 1]
+    assert [len(cut) for cut in (list(batches_of(["one"], 4)), list(batches_of(["a"] * 4, 4)))] == [1, 1]

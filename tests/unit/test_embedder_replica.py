@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from prodsim.embedder.encoder import Encoded, InputType, Item
+from prodsim.embedder.encoder import BadItem, Encoded, InputType, Item
 from prodsim.embedder.fake import FakeEncoder
 from prodsim.embedder.replica import EncoderReplica
 from prodsim.embedder.settings import ModelSettings
@@ -74,3 +74,22 @@ def test_a_query_is_computed_while_passages_are(replica: Any) -> None:
         await passages
 
     asyncio.run(run())
+
+
+def test_a_call_s_bad_item_is_named_by_its_place_in_the_call(replica: Any) -> None:
+    class Picky(FakeEncoder):
+        def prepare(self, items: Sequence[Item], input_type: InputType) -> list[str]:
+            if "bad" in items:
+                raise BadItem("is bad", items.index("bad"))
+            return super().prepare(items, input_type)
+
+    replica.encoder = Picky("fake-16", 16)
+    texts: list[Item] = [f"text {number}" for number in range(70)]
+    vectors, tokens = asyncio.run(replica.encode(texts, "query"))
+    assert (len(vectors), len(tokens)) == (70 * 16 * 4, 70)
+    one, _ = asyncio.run(replica.encode(texts[65:66], "query"))
+    assert vectors[65 * 64 : 66 * 64] == one
+    texts[66] = "bad"
+    with pytest.raises(BadItem) as refused:
+        asyncio.run(replica.encode(texts, "query"))
+    assert refused.value.position == 66
