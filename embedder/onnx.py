@@ -15,6 +15,9 @@ from prodsim.plugin.errors import EmbedderError
 from .model_files import one_line
 from .traced import Features, TransformerOnly, after_transformer
 
+# as the families of transformers name them: BERT, MPNet and RoBERTa; DistilBERT; ModernBERT and CLIP
+FEED_FORWARD_OUTPUT = ("/output/dense/MatMul", "/ffn/lin2/MatMul", "/mlp/Wo/MatMul", "/mlp/fc2/MatMul")
+
 
 def on_onnxruntime(
     model: Any, threads: int, precision: str, graph: Path | None = None
@@ -23,7 +26,8 @@ def on_onnxruntime(
 
     `graph` is the transformer as `write_onnx` wrote it; without one it is exported now.
 
-    int8: weights quantised for each channel, activations for each batch (onnxruntime's dynamic quantization).
+    int8: weights quantised for each channel, activations for each batch (onnxruntime's dynamic quantization), but for
+    what has outliers.
 
     Raises:
         EmbedderError: the transformer can't be exported.
@@ -62,10 +66,20 @@ def write_onnx(model: Any, file: Path, precision: str) -> None:
         kind = quantization.QuantType.QInt8
         logging.disable(logging.WARNING)  # it recommends a step that changes nothing for transformers
         try:
-            quantization.quantize_dynamic(str(plain), str(file), per_channel=True, weight_type=kind)
+            quantization.quantize_dynamic(
+                str(plain), str(file), per_channel=True, weight_type=kind, nodes_to_exclude=outlying(plain)
+            )
         finally:
             logging.disable(logging.NOTSET)
         plain.unlink()
+
+
+def outlying(file: Path) -> list[str]:
+    """The second multiplications of the feed-forward layers. What goes into them has outliers: in int8 they take the
+    range of all the others (Bondarenko, Nagel and Blankevoort 2021)."""
+    onnx: Any = import_module("onnx")
+    nodes = onnx.load(str(file), load_external_data=False).graph.node
+    return [node.name for node in nodes if node.name.endswith(FEED_FORWARD_OUTPUT) and "attention" not in node.name]
 
 
 class OnnxForward:
