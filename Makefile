@@ -51,7 +51,7 @@ bench: $(READY)  ## speed, memory and judged relevance, as ratios against named 
 chaos: $(READY)  ## loads through kills, stops, cuts and full disks, in full
 	@CHAOS=whole $(BIN)/python -m pytest -v tests/chaos
 
-live: $(READY)  ## reindex and model rollout under live traffic, 20,000 products, ten seeds
+live: $(READY)  ## reindex and model rollout under live traffic, 20,000 products, ten seeds; killed, in trouble, with bad models
 	@LIVE=whole $(BIN)/python -m pytest -v -s tests/live
 
 security: $(READY)  ## the whole query path over TLS with the three roles, on the engine's security plugin

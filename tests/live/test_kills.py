@@ -32,7 +32,8 @@ WHOLE = os.environ.get("LIVE") == "whole"
 KILLS = 25 if WHOLE else 4
 PRODUCTS = 3000 if WHOLE else 800
 FILLS_S, SWITCHES_S = 14.0, 7.0  # about, from start to end of a command that fills an index and of one that swaps
-GIVEN_UP = 0.3  # share of the stops after which the rollout is aborted
+GIVEN_UP = 0.2  # share of the stops after which the rollout is aborted
+LEFT_ALONE = 0.5  # share of the fillings that come to their end, so that there is something to swap
 LONGEST_WAIT_S = 120.0  # a writer's, while nobody goes on with a swap that was killed
 
 pytestmark = pytest.mark.timeout(3600)
@@ -75,7 +76,11 @@ def test_killed_anywhere_a_rollout_loses_nothing_and_leaves_the_alias_on_one_ind
                 admin(live_settings, "model", "retire", "--yes")
             arguments, lasts_s = next_command(rollout)
             process = begin(live_settings, *arguments)
-            time.sleep(chance.uniform(1.0, lasts_s))
+            moment_s = chance.uniform(1.0, lasts_s)
+            if lasts_s == FILLS_S and chance.random() < LEFT_ALONE:
+                process.wait(300)
+            else:
+                time.sleep(moment_s)
             running = process.poll() is None
             process.kill()
             printed, _ = process.communicate()
