@@ -6,9 +6,9 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 from prodsim.plugin.errors import EmbedderError
 
@@ -22,7 +22,6 @@ from .settings import ModelSettings, declared_card
 STUCK_AFTER_S = 120
 NICE = 10
 BATCHES_PER_CALL = 4
-Result = TypeVar("Result")
 
 
 def stand_back() -> None:
@@ -74,11 +73,9 @@ class EncoderReplica:
         lane = self.lanes[input_type]
         if input_type in self.busy_since:
             prepared = await loop.run_in_executor(self.tokenizer, list, self.prepare(texts, input_type))
-            encoded = await loop.run_in_executor(lane, self.timed, input_type, lambda: self.run(prepared))
+            encoded = await loop.run_in_executor(lane, self.run, prepared, input_type)
         else:
-            encoded = await loop.run_in_executor(
-                lane, self.timed, input_type, lambda: self.run(self.prepare(texts, input_type))
-            )
+            encoded = await loop.run_in_executor(lane, self.run, self.prepare(texts, input_type), input_type)
         return b"".join(batch.vectors.tobytes() for batch in encoded), [
             count for batch in encoded for count in batch.tokens.tolist()
         ]
@@ -91,15 +88,17 @@ class EncoderReplica:
             except BadItem as bad:
                 raise bad.at(some.start + bad.position) from None
 
-    def run(self, batches: Iterable[Any]) -> list[Encoded]:
-        return [self.encoder.run(batch) for batch in batches]
-
-    def timed(self, lane: InputType, work: Callable[[], Result]) -> Result:
-        self.busy_since[lane] = time.monotonic()
+    def run(self, batches: Iterable[Any], input_type: InputType) -> list[Encoded]:
+        """In the lane's thread; each batch has its own time to be done in."""
+        encoded: list[Encoded] = []
+        self.busy_since[input_type] = time.monotonic()
         try:
-            return work()
+            for batch in batches:
+                encoded.append(self.encoder.run(batch))
+                self.busy_since[input_type] = time.monotonic()
         finally:
-            self.busy_since.pop(lane, None)
+            self.busy_since.pop(input_type, None)
+        return encoded
 
     def check_health(self) -> None:
         """Serve calls this and replaces a replica that raises."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from prodsim.embedder.encoder import BadItem, Encoded, InputType, Item
 from prodsim.embedder.fake import FakeEncoder
 from prodsim.embedder.replica import EncoderReplica
 from prodsim.embedder.settings import ModelSettings
+from prodsim.plugin.errors import EmbedderError
 
 
 class Watched(FakeEncoder):
@@ -93,3 +95,27 @@ def test_a_call_s_bad_item_is_named_by_its_place_in_the_call(replica: Any) -> No
     with pytest.raises(BadItem) as refused:
         asyncio.run(replica.encode(texts, "query"))
     assert refused.value.position == 66
+
+
+def test_a_call_of_many_batches_is_not_stuck_as_long_as_each_is_done_in_time(
+    replica: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(FakeEncoder):
+        def run(self, prepared: list[str]) -> Encoded:
+            time.sleep(0.3)
+            return super().run(prepared)
+
+    monkeypatch.setattr("prodsim.embedder.replica.STUCK_AFTER_S", 0.8)
+    replica.encoder = Slow("fake-16", 16)
+
+    async def run() -> None:
+        call = asyncio.create_task(replica.encode([f"text {number}" for number in range(120)], "passage"))
+        while not call.done():
+            replica.check_health()
+            await asyncio.sleep(0.02)
+        await call
+
+    asyncio.run(run())
+    replica.busy_since["passage"] = time.monotonic() - 1
+    with pytest.raises(EmbedderError):
+        replica.check_health()
