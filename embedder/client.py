@@ -128,7 +128,9 @@ class EmbedderClient:
         model: str | None = None,
         fresh: bool = False,
     ) -> tuple[Float32, Float32]:
-        """Vectors float32 (n, dimension), each of length 1, and weights float32 (n,), 0 for texts that mean nothing.
+        """Vectors float32 (n, dimension), each of length 1, and weights float32 (n,).
+
+        A weight is 0 for a text that means nothing, and below 1 for a query that the model can read in parts only.
 
         Long lists travel in several requests. `fresh`: encoded now, though the embedder may know their vectors.
         """

@@ -56,7 +56,11 @@ class ModelCard:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Vectors float32 (n, dimension), each of length 1, or 0 where the model found nothing; tokens int64 (n,)."""
+    """Vectors float32 (n, dimension), tokens int64 (n,).
+
+    A vector's length is its weight: 1, less where the model could read a part of the item only, 0 where it found
+    nothing.
+    """
 
     vectors: Float32
     tokens: NDArray[np.int64]

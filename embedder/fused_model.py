@@ -98,7 +98,9 @@ class FusedModel(ServedModel):
         return taken
 
     async def embed(self, items: Sequence[Any], input_type: InputType) -> Embedded:
-        """A row for each mapping of part names to items. One without parts gets the last axis, and weight 0.
+        """A row for each mapping of part names to items, with the weight of the part that could be read best.
+
+        One without parts gets the last axis, and weight 0.
 
         Raises:
             BadItem: of the product at its position; its message names the part.
@@ -108,6 +110,7 @@ class FusedModel(ServedModel):
         if card is None:
             raise EmbedderNotReady(self.reason)
         rows: dict[str, Float32] = {}
+        weights = np.zeros(len(items), dtype=np.float32)
         tokens = 0
         for part, settings in self.parts.items():
             there = [position for position, item in enumerate(items) if part in item]
@@ -123,10 +126,11 @@ class FusedModel(ServedModel):
                 except BadItem as bad:
                     raise BadItem(f"{part} {bad.message}", there[bad.position], bad.too_large) from None
                 rows[part][there] = embedded.vectors * embedded.weights[:, None]
+                weights[there] = np.maximum(weights[there], embedded.weights)
                 tokens += embedded.tokens
         vectors = combined(rows, {part: self.parts[part].weight for part in rows}, self.settings.combine)
         vectors = unit_length(vectors[:, : card.dimension])
-        weights: Float32 = np.asarray(vectors.any(axis=1), dtype=np.float32)
+        weights[~vectors.any(axis=1)] = 0
         vectors[weights == 0, -1] = 1.0
         return Embedded(vectors, weights, tokens, card.revision)
 

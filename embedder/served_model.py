@@ -12,15 +12,19 @@ from prodsim.plugin.errors import EmbedderNotReady
 
 from .batching import Batcher
 from .cache import VectorCache
-from .encoder import BadItem, Encoded, Float32, InputType, Item, ModelCard
+from .encoder import BadItem, Encoded, Float32, InputType, Item, ModelCard, unit_length
 from .flights import Flights
 
+WEIGHT_DIGITS = 4  # beyond them is the rounding of lengths
 INVISIBLE = {"Cc", "Cf", "Zl", "Zp", "Zs"}
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """Unit vectors float32 (n, dimension); weights float32 (n,), 0 where a text means nothing; tokens read in all."""
+    """Unit vectors float32 (n, dimension); weights float32 (n,) from 0 to 1; tokens read in all.
+
+    A weight is 0 where a text means nothing, and below 1 where the model could read a part of it only.
+    """
 
     vectors: Float32
     weights: Float32
@@ -60,7 +64,8 @@ class ServedModel:
             for position, (vector, count) in zip(meaningful, rows, strict=True):
                 vectors[position] = vector
                 tokens += count
-        weights: Float32 = np.asarray(vectors.any(axis=1), dtype=np.float32)
+        weights = np.linalg.norm(vectors, axis=1).round(WEIGHT_DIGITS)
+        vectors[weights < 1] = unit_length(vectors[weights < 1])
         vectors[weights == 0, -1] = 1.0
         return Embedded(vectors, weights, tokens, card.revision)
 

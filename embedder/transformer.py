@@ -13,25 +13,25 @@ import numpy as np
 
 from prodsim.plugin.errors import EmbedderError
 
-from .encoder import BadItem, Encoded, InputType, Item, Modality, ModelCard, encode, unit_length
+from .encoder import BadItem, Encoded, Float32, InputType, Item, Modality, ModelCard, encode, unit_length
 from .exported import exported_graph, read_exported
 from .images.content import blank, decode_image
+from .legibility import Reader
 from .model_files import content_revision, one_line, stay_offline
 from .onnx import on_onnxruntime
 from .openvino import SMALL_BATCH_TOKENS, on_openvino
 from .settings import ModelSettings
-from .spelling import reads_words, spelled_out_places
 from .traced import Features, mixed, trace
 
 PASSAGE_PROMPTS = ("document", "passage", "corpus")  # in the order of SentenceTransformer.encode_document
 
 
 class Group(NamedTuple):
-    """Items of one modality: their positions, what the model takes for them, and which of them mean nothing to it."""
+    """Items of one modality: their positions, what the model takes for them, and how far it can read them."""
 
     positions: list[int]
     features: Any
-    meaningless: list[int]
+    weights: Float32 | None = None
 
 
 class SentenceTransformerEncoder:
@@ -73,7 +73,7 @@ class SentenceTransformerEncoder:
             backend, self.precision = "torch", "fp32"
         self.modalities = modalities_of(self.model, settings.kind)
         self.prompts = {kind: self.prompt(kind) for kind in ("query", "passage")}
-        self.reads_words = reads_words(self.model.tokenizer)
+        self.reader = Reader(self.model.tokenizer)
         self.forward = self.pick_forward(backend, folder)
         self.card = ModelCard(model_id, 0, 0, "", 0)
         probe: Item = "one" if "text" in self.modalities else blank()
@@ -123,17 +123,15 @@ class SentenceTransformerEncoder:
                 given = [{"text": text} for text in given]
             task = "query" if input_type == "query" else "document"
             features = self.model.preprocess(given, prompt=self.prompts[input_type], task=task)
-            judged = input_type == "query" and self.reads_words
-            groups.append(Group(texts, features, self.meaningless(items, texts) if judged else []))
+            groups.append(Group(texts, features, self.weights(items, texts) if input_type == "query" else None))
         if images:
             features = self.model.preprocess([self.decoded(items, position) for position in images])
-            groups.append(Group(images, features, []))
+            groups.append(Group(images, features))
         return groups
 
-    def meaningless(self, items: Sequence[Item], positions: Sequence[int]) -> list[int]:
-        """Which of those texts are mere letters to the model. Products are not asked: alike ones have like letters."""
-        texts = [str(items[position]) for position in positions]
-        return spelled_out_places(texts, self.model.tokenizer)
+    def weights(self, items: Sequence[Item], positions: Sequence[int]) -> Float32:
+        """How far the model can read those texts. Products are not asked: alike ones have like pieces."""
+        return self.reader.weights([str(items[position]) for position in positions])
 
     def decoded(self, items: Sequence[Item], position: int) -> Any:
         item = items[position]
@@ -172,9 +170,11 @@ class SentenceTransformerEncoder:
             vectors = vectors.float().cpu().numpy()
         if not np.isfinite(vectors).all():
             raise EmbedderError(f"model {self.card.id} gave vectors with values that are not numbers")
-        vectors[group.meaningless] = 0
+        vectors = unit_length(vectors)
+        if group.weights is not None:
+            vectors *= group.weights[:, None]
         tokens = mask.sum(dim=1).cpu().numpy() if mask is not None else np.zeros(len(vectors))
-        return Encoded(unit_length(vectors), tokens.astype(np.int64))
+        return Encoded(vectors, tokens.astype(np.int64))
 
 
 def modalities_of(model: Any, kind: str) -> tuple[Modality, ...]:

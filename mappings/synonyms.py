@@ -1,4 +1,4 @@
-"""Synonyms of a shop in the analyzer that reads queries: "tv, television", "sneaker => running shoe"."""
+"""Synonyms of a shop in the analyzers that read queries: "tv, television", "sneaker => running shoe"."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 FILTER = "prodsim_synonyms"
-ANALYZER = "prodsim_query"
+ANALYZERS = ("prodsim_query", "prodsim_content_words")
 COMES_AFTER = "asciifolding"  # so rules may be written in any case and with accents, and are stemmed like the rest
 ARROW = "=>"
 
@@ -15,14 +15,13 @@ def with_synonyms(analysis: Mapping[str, Any], rules: Sequence[str]) -> dict[str
     """The analysis of an index with these rules, in Solr's notation; as it is where there are none."""
     if not rules:
         return dict(analysis)
-    query = analysis["analyzer"][ANALYZER]
-    chain = list(query["filter"])
-    chain.insert(chain.index(COMES_AFTER) + 1, FILTER)
-    return {
-        **analysis,
-        "filter": {**analysis["filter"], FILTER: {"type": "synonym_graph", "synonyms": list(rules)}},
-        "analyzer": {**analysis["analyzer"], ANALYZER: {**query, "filter": chain}},
-    }
+    analyzers = dict(analysis["analyzer"])
+    for name in ANALYZERS:
+        chain = list(analyzers[name]["filter"])
+        chain.insert(chain.index(COMES_AFTER) + 1, FILTER)
+        analyzers[name] = {**analyzers[name], "filter": chain}
+    filters = {**analysis["filter"], FILTER: {"type": "synonym_graph", "synonyms": list(rules)}}
+    return {**analysis, "filter": filters, "analyzer": analyzers}
 
 
 def synonyms_of(settings: Mapping[str, Any]) -> tuple[str, ...]:

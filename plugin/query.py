@@ -31,6 +31,7 @@ from prodsim.mappings.vector_fields import TEXT_VECTORS
 from .client import engine_errors
 from .cluster import inspect_cluster
 from .errors import EmbedderError, EngineError, NotFound
+from .query_vector import QueryVector, query_vectors
 from .ranking.diversity import spread
 from .ranking.explain import Explained, explained
 from .ranking.profile import Diversify
@@ -145,13 +146,13 @@ class ProductSearch:
         """
         params: dict[str, Any] = {"q": q} if q else {}
         semantic: bool | None = None
-        if vector is None and q and self.mode == "client":
-            vector = self.query_vector(q)
-            semantic = vector is not None
-        elif vector is not None:
-            semantic = True
         if vector is not None:
             params["vector"] = [float(number) for number in vector]
+            semantic = True
+        elif q and self.mode == "client":
+            found = self.query_vector(q)
+            params |= found.params if found else {}
+            semantic = found is not None
         params |= {name: True for name, wanted in (("highlight", highlight), ("spelling", spelling)) if wanted}
         rule = self.diversity
         in_order = filters.get("sort") or filters.get("search_after")
@@ -284,14 +285,13 @@ class ProductSearch:
         stored: dict[str, Any] = answer["_source"]
         return stored
 
-    def query_vector(self, q: str) -> list[float] | None:
+    def query_vector(self, q: str) -> QueryVector | None:
         if self.embedder is None:
             return None
         try:
-            vectors, weights = self.embedder.embed([q], input_type="query")
+            return query_vectors(self.embedder, [q])[0]
         except EmbedderError:
             return None
-        return [float(number) for number in vectors[0]] if weights[0] > 0 else None
 
     def render(
         self, template: str, params: dict[str, Any], filters: Filters, semantic: bool | None, explain: bool

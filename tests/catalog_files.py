@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,13 @@ def load_file(shop: Shop, file: Path, catalog: Path | None = None, **others: Any
     with tempfile.TemporaryDirectory() as folder:
         request = Request([str(file)], load_catalog(catalog), Path(folder) / "x.rejects.ndjson")
         return load(shop, replace(request, **others), no_report, no_line)
+
+
+def load_products(shop: Shop, products: Sequence[Mapping[str, Any]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "products.ndjson"
+        file.write_text("".join(json.dumps(product) + "\n" for product in products))
+        load_file(shop, file)
 
 
 def no_report(report: Report) -> None:

@@ -10,6 +10,7 @@ from prodsim.mappings.bundle import SEARCH_TEMPLATE, SIMILAR_TEMPLATE
 from prodsim.plugin.errors import EngineError, NotFound, UsageError
 from prodsim.plugin.indexes import ProductIndex, product_indexes, serving_index
 from prodsim.plugin.products import read_products
+from prodsim.plugin.query_vector import QueryVector, query_vectors
 from prodsim.plugin.ranking.stored import pooled
 
 from .searching import Ask, Found, rankings
@@ -65,7 +66,7 @@ class Ring:
     mode: str
     fields: Sequence[str]
     profile_sources: Callable[[str | Profile], Mapping[str, str]]
-    vectors: dict[tuple[str, str], list[float] | None] = field(default_factory=dict)
+    vectors: dict[tuple[str, str], QueryVector | None] = field(default_factory=dict)
     stored: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
     def contender(self, spec: str, similar: bool = False) -> Contender:
@@ -101,7 +102,7 @@ class Ring:
                 params |= self.stored_of(query, index)
             elif not through_engine:
                 vector = self.vector_of(query, index)
-                params |= {"vector": vector} if vector else {}
+                params |= vector.params if vector else {}
             return Ask({**({"source": sources[template]} if sources else {"id": template}), "params": params})
 
         return Contender(name, index, ask, through_engine=through_engine)
@@ -119,7 +120,7 @@ class Ring:
 
         def meaning(query: str) -> dict[str, Any]:
             vector = self.vector_of(query, index)
-            return {"knn": {field_name: {"vector": vector, "k": CANDIDATES}}} if vector else {"match_none": {}}
+            return {"knn": {field_name: {"vector": vector.vector, "k": CANDIDATES}}} if vector else {"match_none": {}}
 
         def ask(query: str, size: int) -> Ask:
             body: dict[str, Any] = {"size": size, "_source": False}
@@ -152,7 +153,7 @@ class Ring:
             raise NotFound(f"no index of {self.alias} has vectors of model {model}: there are {there}")
         return found[-1]
 
-    def vector_of(self, query: str, index: ProductIndex) -> list[float] | None:
+    def vector_of(self, query: str, index: ProductIndex) -> QueryVector | None:
         """The vector of a query's text; None where it means nothing."""
         if (index.model.stamp, query) not in self.vectors:
             self.embed([query], index)
@@ -163,9 +164,8 @@ class Ring:
         if missing:
             if self.embedder is None:
                 raise EngineError(f"no embedder to ask for the vectors of {len(missing)} queries: set embedder_url")
-            vectors, weights = self.embedder.embed(missing, input_type="query", model=index.model.name)
-            for query, vector, weight in zip(missing, vectors.tolist(), weights.tolist(), strict=True):
-                self.vectors[index.model.stamp, query] = vector if weight > 0 else None
+            found = query_vectors(self.embedder, missing, index.model.name)
+            self.vectors |= {(index.model.stamp, query): one for query, one in zip(missing, found, strict=True)}
 
     def stored_of(self, sku: str, index: ProductIndex) -> dict[str, Any]:
         """What the engine would look up of a product by itself: its vectors, group and price, as parameters."""
@@ -202,9 +202,9 @@ class Ring:
         self.embed(list(asks), contender.index)
         vectors = {query: self.vectors[contender.index.model.stamp, query] for query in asks}
         again = {
-            query: Ask({**ask.body, "params": {**ask.body["params"], "vector": vectors[query], "size": 3}})
+            query: Ask({**ask.body, "params": {**ask.body["params"], **vector.params, "size": 3}})
             for query, ask in asks.items()
-            if vectors[query]
+            if (vector := vectors[query])
         }
         expected = rankings(self.client, contender.index.name, again)
         fell_back = [query for query, hits in expected.items() if not same_scores(hits, found[query])]

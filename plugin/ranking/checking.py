@@ -80,6 +80,9 @@ def check_weights(profile: Profile) -> Iterator[Problem]:
     for name, weight in profile.fields.items():
         if weight <= 0:
             yield warning(f"fields.{name}", "a weight of 0 can't matter: leave the field out")
+    for name in profile.words.weak_fields:
+        if name not in profile.fields:
+            yield warning("words.weak_fields", f"{name} is none of the profile's fields")
     if not any(weight > 0 for weight in profile.fields.values()):
         yield error("fields", "no field has a weight above 0")
     similar = profile.similar

@@ -8,7 +8,7 @@ from prodsim.mappings import bundle
 from prodsim.mappings.render import render_text
 from prodsim.mappings.vector_fields import KINDS, VectorField, of_kind
 
-from .profile import Profile
+from .profile import ONE_WORD, Profile, weighted
 from .rules import Pin
 from .signals import Signals
 
@@ -41,6 +41,9 @@ def compile_profile(profile: Profile, legs: Sequence[str], engine_version: str) 
         "vectors": {kind: of_kind(legs, kind) for kind in KINDS},
         "all_vectors": [VectorField.parse(name) for name in legs],
         "text_fields": profile.weighted_fields,
+        "strong_fields": weighted(profile.strong_fields),
+        "content_words": bundle.CONTENT_WORDS,
+        "one_word": ONE_WORD,
         "placeholder": bundle.placeholder,
         "sort_fields": bundle.SORT_FIELDS,
         "hidden_fields": bundle.HIDDEN_FIELDS,

@@ -14,6 +14,7 @@ from .section import Section
 from .signals import Signals
 
 SHIPPED = "default"
+ONE_WORD = "1"  # as a least share of words: any of them is enough, wherever it is
 NAME = r"^[a-z0-9][a-z0-9_-]{0,60}$"
 
 
@@ -24,21 +25,25 @@ class Weighted(Section):
 class Words(Weighted):
     """`minimum_should_match`, in the engine's notation: with how many of a query's words a product is found.
 
-    A product with fewer is found by its meaning alone, and its words then count `partial` of what they would. While
-    there are no vectors one word is enough. Hits by a stray word are what makes nonsense find something. `type` is that
-    of the engine's multi_match.
+    Function words ("where", "my") are not counted, and `weak_fields` not looked at: what is said there in passing
+    counts for the score, and finds a product only where all words of the query are in it. `partial` of the weight is
+    for any words, the rest for as many as that. While there are no vectors one word is enough, and with "1" it always
+    is, wherever it stands. Hits by a stray word are what makes nonsense find something. `type` is that of the engine's
+    multi_match.
     """
 
     type: Literal["cross_fields", "best_fields", "most_fields"] = "cross_fields"
-    minimum_should_match: str = Field(default="-50%", pattern=r"^[0-9<>% -]{1,40}$")
+    minimum_should_match: str = Field(default="2<-50%", pattern=r"^[0-9<>% -]{1,40}$")
     partial: float = Field(default=0.5, ge=0, le=1)
+    weak_fields: tuple[str, ...] = ()
 
 
 class Leg(Weighted):
-    """A vector leg: `weight * max(0, (cosine - c) / (1 - c))` over the nearest `candidates` of each shard, and nothing
-    where that is under the profile's floor.
+    """A vector leg: `weight * max(0, on - (1 - cosine) / (1 - c))` over the nearest `candidates` of each shard, and
+    nothing where that is under the profile's floor.
 
-    Without a `c` of its own it takes the profile's.
+    `on` is 1, and less for a query that the model can read in parts only. Without a `c` of its own the leg takes the
+    profile's.
     """
 
     weight: float = Field(default=0.0, ge=0, le=10)
@@ -81,9 +86,10 @@ class Diversify(Section):
 
 
 class Profile(Section):
-    """A product's score is (words + all words + title words + identifiers + legs) times signals.
+    """A product's score is (words + most words + all words + title words + identifiers + legs) times signals.
 
-    words = weight * bm25 / (bm25 + k). `all_words` is added when every word of the query occurs in the product,
+    words = weight * bm25 / (bm25 + k). `most words` is that part of it which products with enough of the query's words
+    have (`Words`). `all_words` is added when every word of the query occurs in the product,
     `title_words` when all of them occur in its title, `identifiers` when they share a model or trade item number.
     A hit has enough of the words, or an identifier, or a leg that brings more than nothing and `floor` or more.
     `synonyms` are rules such as "tv, television"; they are part of an index, so that they count after a reindex.
@@ -115,6 +121,14 @@ class Profile(Section):
     def weighted_fields(self) -> list[str]:
         """The fields as a multi_match query takes them, title^3, the heaviest first. Those of weight 0 are left out."""
         return weighted(self.fields)
+
+    @property
+    def strong_fields(self) -> dict[str, float]:
+        """The fields in which most of a query's words find a product."""
+        if self.words.minimum_should_match == ONE_WORD:
+            return self.fields
+        strong = {name: weight for name, weight in self.fields.items() if name not in self.words.weak_fields}
+        return strong if weighted(strong) else self.fields
 
     @property
     def numbers(self) -> dict[str, float]:

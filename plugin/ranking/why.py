@@ -76,7 +76,7 @@ class Ranking:
         self.legs = template_legs(shop.client)
         self.params: dict[str, Any] = {"q": query}
         if shop.mode == "client" and (vector := shop.query_vector(query)) is not None:
-            self.params["vector"] = vector
+            self.params |= vector.params
 
     def ask(self, profile: Profile, explain: bool, **params: Any) -> dict[str, Any]:
         source = compile_profile(profile, self.legs, self.version)[SEARCH_TEMPLATE]
@@ -118,9 +118,9 @@ class Ranking:
         one_word = shown.words.model_copy(update={"minimum_should_match": "1"})
         if self.explain(sku, shown.model_copy(update={"words": one_word})):
             least = self.profile.words.minimum_should_match
-            return (
-                f"too few words of the query are in it (words.minimum_should_match is {least!r}), and {self.unlike()}"
-            )
+            weak = "".join(f", without {field}" for field in self.profile.words.weak_fields)
+            said = f"words.minimum_should_match is {least!r}{weak}"
+            return f"too few words of the query find it ({said}), and {self.unlike()}"
         return f"no word of the query is in it, and {self.unlike()}"
 
     def unlike(self) -> str:

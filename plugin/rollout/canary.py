@@ -178,9 +178,9 @@ def found_by_meaning(ring: Ring, index: ProductIndex, titles: Sequence[str]) -> 
     ring.embed(titles, index)
     field_name = index.model.field()
     asks = {
-        title: Ask({"size": K, "query": {"knn": {field_name: {"vector": vector, "k": K}}}, "_source": False}, False)
+        title: Ask({"size": K, "query": {"knn": {field_name: {"vector": one.vector, "k": K}}}, "_source": False}, False)
         for title in titles
-        if (vector := ring.vectors[index.model.stamp, title])
+        if (one := ring.vectors[index.model.stamp, title])
     }
     hits = rankings(ring.client, index.name, asks)
     skus = sorted({hit.sku for found in hits.values() for hit in found})

@@ -22,6 +22,7 @@ from prodsim.plugin.indexes import ProductIndex
 from prodsim.plugin.measuring.contenders import Ring
 from prodsim.plugin.measuring.searching import Ask, Found, rankings
 from prodsim.plugin.products import read_products
+from prodsim.plugin.query_vector import QueryVector
 from prodsim.plugin.ranking.profile import Profile, weighted
 
 from .space import BONUSES, Wording, as_wording
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 PART = re.compile(r"prodsim ([a-z ]+)'")
 WORDS = "words"
-ONE_WORD = "1"  # as a least share of words: any of them is enough
+MOST_WORDS = "most words"
 SIGNAL_FIELDS = ("stock", "rating", "rating_count", "popularity", "price", "list_price", "margin")
 DATES = ("created_at", "updated_at")
 MOST_BY_WORDS = 150
@@ -44,8 +45,9 @@ FOUND_BY_WORDS = ("all words", "title words")  # who has them is among the first
 class Features:
     """Queries by candidates, padded: every array is float64 (queries, most candidates), NaN where there is nothing.
 
-    `skus` are each query's candidates in the order that breaks ties. `words` has BM25 for each of the wordings,
-    `enough` says which candidates have as many of the query's words as the profile asks for.
+    `skus` are each query's candidates in the order that breaks ties. `words` has BM25 for each of the wordings, `most`
+    the same of those that have as many of the query's words as the profile asks for, where they count for that.
+    `vector_weight` (queries,) is that of each query's vector, 0 without one.
     `parts` is a leg's name to cosines for vectors (of those below 0 only the sign is right), and to 1 for the rest.
     `k_scale` is what the engine's BM25 is measured in (`bm25_scale`).
     """
@@ -53,10 +55,10 @@ class Features:
     queries: Sequence[str]
     skus: Sequence[Sequence[str]]
     words: Sequence[Floats]
-    enough: Sequence[NDArray[np.bool_]]
+    most: Sequence[Floats]
     parts: Mapping[str, Floats]
     signals: Mapping[str, Floats]
-    vector_on: NDArray[np.bool_]
+    vector_weight: Floats
     k_scale: float
     now_ms: float = 0.0
 
@@ -67,10 +69,10 @@ class Features:
             queries=[self.queries[row] for row in rows],
             skus=[self.skus[row] for row in rows],
             words=[values[rows] for values in self.words],
-            enough=[values[rows] for values in self.enough],
+            most=[values[rows] for values in self.most],
             parts={name: values[rows] for name, values in self.parts.items()},
             signals={name: values[rows] for name, values in self.signals.items()},
-            vector_on=self.vector_on[rows],
+            vector_weight=self.vector_weight[rows],
         )
 
 
@@ -96,14 +98,14 @@ def fetch(
     vectors = {query: ring.vectors[index.model.stamp, query] for query in queries}
     source = ring.profile_sources(switched_on)[SEARCH_TEMPLATE]
     legs = {query: rendered_legs(ring.client, source, query, vectors[query], index.model.field()) for query in queries}
-    names = [name for name in dict.fromkeys(name for found in legs.values() for name in found.queries) if name != WORDS]
+    parts_there = dict.fromkeys(name for found in legs.values() for name in found.queries)
+    names = [name for name in parts_there if name not in (WORDS, MOST_WORDS)]
+
+    def worded(query: str, part: str, wording: Wording) -> dict[str, Any] | None:
+        return reworded(legs[query].queries.get(part), profile, wording)
+
     own = as_wording(profile)
-    least = profile.words.minimum_should_match
-
-    def worded(query: str, wording: Wording, least_words: str) -> dict[str, Any] | None:
-        return reworded(legs[query].queries.get(WORDS), (own, least), (wording, least_words))
-
-    by_words = ask(ring, index, {query: (worded(query, own, ONE_WORD), []) for query in queries}, MOST_BY_WORDS)
+    by_words = ask(ring, index, {query: (worded(query, WORDS, own), []) for query in queries}, MOST_BY_WORDS)
     by_part = {
         name: ask(ring, index, {query: (found.queries.get(name), []) for query, found in legs.items()}, MOST_BY_OTHERS)
         for name in names
@@ -119,29 +121,28 @@ def fetch(
         else:
             plain = {query: (found.queries.get(name), chosen[query]) for query, found in legs.items()}
             parts[name] = as_array(ask(ring, index, plain, None), queries, skus)
-    words: list[Floats] = []
-    enough: list[Floats] = []
+    words: dict[str, list[Floats]] = {WORDS: [], MOST_WORDS: []}
     for wording in wordings:
-        for least_words, found_words in ((ONE_WORD, words), (least, enough)):
-            asked = {query: (worded(query, wording, least_words), chosen[query]) for query in queries}
+        for part, found_words in words.items():
+            asked = {query: (worded(query, part, wording), chosen[query]) for query in queries}
             found_words.append(as_array(ask(ring, index, asked, None), queries, skus))
     k = next((found.k for found in legs.values() if found.queries.get(WORDS)), profile.k)
     return Features(
         queries=list(queries),
         skus=skus,
-        words=words,
-        enough=[~np.isnan(values) for values in enough],
+        words=words[WORDS],
+        most=words[MOST_WORDS],
         parts=parts,
         signals=read_signals(ring, index, queries, skus),
-        vector_on=np.array([vectors[query] is not None for query in queries]),
+        vector_weight=np.array([vector.weight if (vector := vectors[query]) else 0.0 for query in queries]),
         k_scale=k / profile.k,
         now_ms=time.time() * 1000,
     )
 
 
-def rendered_legs(client: OpenSearch, source: str, query: str, vector: Sequence[float] | None, field: str) -> Legs:
+def rendered_legs(client: OpenSearch, source: str, query: str, vector: QueryVector | None, field: str) -> Legs:
     """The template's legs as the engine runs them for that query; `field` is the one of the index's text vectors."""
-    params: dict[str, Any] = {"q": query} | ({"vector": vector} if vector else {})
+    params: dict[str, Any] = {"q": query} | (vector.params if vector else {})
     with engine_errors(f"rendering the template for '{query}'"):
         rendered = client.render_search_template(body={"source": source, "params": params})["template_output"]
     found = Legs()
@@ -187,25 +188,22 @@ def ask(
     return {query: [] for query in asked} | rankings(ring.client, index.name, asks)
 
 
-def reworded(
-    leg: dict[str, Any] | None, own: tuple[Wording, str], wanted: tuple[Wording, str]
-) -> dict[str, Any] | None:
-    """The words' query with another wording and least share of words, wherever it says its own."""
+def reworded(leg: dict[str, Any] | None, profile: Profile, wanted: Wording) -> dict[str, Any] | None:
+    """The query of a part by words with another wording than the profile's, wherever it says its own."""
     if leg is None:
         return None
-    (before, least), (after, least_after) = own, wanted
-    swaps = {
-        "fields": (weighted(before.fields), weighted(after.fields)),
-        "type": (before.type, after.type),
-        "minimum_should_match": (least, least_after),
+    after = profile.model_copy(update={"fields": dict(wanted.fields)})
+    fields = {
+        tuple(profile.weighted_fields): after.weighted_fields,
+        tuple(weighted(profile.strong_fields)): weighted(after.strong_fields),
     }
 
     def walk(value: Any) -> Any:
         if isinstance(value, dict):
-            return {
-                key: swaps[key][1] if key in swaps and inner == swaps[key][0] else walk(inner)
-                for key, inner in value.items()
-            }
+            changed = {key: walk(inner) for key, inner in value.items()}
+            if "fields" in value and tuple(value["fields"]) in fields:
+                changed |= {"fields": fields[tuple(value["fields"])], "type": wanted.type}
+            return changed
         return [walk(inner) for inner in value] if isinstance(value, list) else value
 
     changed: dict[str, Any] = walk(leg)

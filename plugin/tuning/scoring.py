@@ -8,39 +8,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodsim.plugin.ranking.compile import least_of_leg
-from prodsim.plugin.ranking.profile import Profile
+from prodsim.plugin.ranking.profile import ONE_WORD, Profile
 
-from .features import ONE_WORD, Features
+from .features import Features
 
 Floats = NDArray[np.float64]
 BONUS_OF = {"all words": "all_words", "title words": "title_words", "identifiers": "identifiers"}
+QUERY_LEG = "text vectors"  # the one that a query's own vector is for
 HOUR_MS = 3_600_000
 
 
 def scores(features: Features, profile: Profile, fields: int = 0) -> Floats:
     """float64 (queries, candidates), -inf for what is no hit. `fields` says which of the features' field weights."""
-    bm25 = features.words[fields]
-    some = ~np.isnan(bm25)
-    enough = some if profile.words.minimum_should_match == ONE_WORD else features.enough[fields]
-    share = np.where(enough, 1.0, profile.words.partial)
-    blended = np.nan_to_num(profile.words.weight * share * bm25 / (bm25 + profile.k * features.k_scale))
-    hit = np.where(features.vector_on[:, None], enough, some)
+    any_words = features.words[fields]
+    most_words = any_words if profile.words.minimum_should_match == ONE_WORD else features.most[fields]
+    blended = np.zeros(any_words.shape)
+    for bm25, share in ((any_words, profile.words.partial), (most_words, 1 - profile.words.partial)):
+        blended += np.nan_to_num(profile.words.weight * share * bm25 / (bm25 + profile.k * features.k_scale))
+    hit = ~np.isnan(np.where(features.vector_weight[:, None] > 0, most_words, any_words))
     for name, values in features.parts.items():
-        points = part(name, values, profile)
+        points = part(name, values, profile, features.vector_weight[:, None] if name == QUERY_LEG else 1.0)
         hit = hit | ~np.isnan(points)
         blended += np.nan_to_num(points)
     scored = blended * factors(features, profile)
     return np.where(hit & (scored > 0), scored, -np.inf)
 
 
-def part(name: str, values: Floats, profile: Profile) -> Floats:
-    """What a leg adds: `weight` of its own kind times what the leg scores; NaN where it finds nothing."""
+def part(name: str, values: Floats, profile: Profile, on: Floats | float = 1.0) -> Floats:
+    """What a leg adds: `weight` of its own kind times what the leg scores; NaN where it finds nothing.
+
+    `on` is the weight of the vectors that a vector leg looks for.
+    """
     if name in BONUS_OF:
         weight: float = getattr(profile, BONUS_OF[name]).weight
         return weight * np.where(np.isnan(values), np.nan, 1.0)
     leg = getattr(profile.legs, name.removesuffix(" vectors"))
     c = profile.c if leg.c is None else leg.c
-    points = leg.weight * np.clip((values - c) / (1 - c), 0, 1)
+    points = leg.weight * np.clip(on - (1 - values) / (1 - c), 0, 1)
     return np.asarray(np.where(points < least_of_leg(profile.floor, leg.weight), np.nan, points))
 
 

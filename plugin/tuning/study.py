@@ -11,9 +11,9 @@ import numpy as np
 
 from prodsim.plugin.measuring.judgments import JudgmentList
 from prodsim.plugin.measuring.measures import Floats, Scorer, depth
-from prodsim.plugin.ranking.profile import Profile
+from prodsim.plugin.ranking.profile import ONE_WORD, Profile
 
-from .features import ONE_WORD, Features
+from .features import Features
 from .floor import kept_floor
 from .scoring import ranked, scores
 from .space import Space

@@ -13,6 +13,7 @@ import pytest
 
 from prodsim.plugin.cluster import inspect_cluster
 from prodsim.plugin.errors import CheckFailed
+from prodsim.plugin.query_vector import query_vectors
 from prodsim.plugin.ranking import store
 from prodsim.plugin.ranking.applying import apply_profile, rollback
 from prodsim.plugin.ranking.checking import check_profile
@@ -20,6 +21,7 @@ from prodsim.plugin.ranking.compile import compile_profile
 from prodsim.plugin.ranking.explain import explained
 from prodsim.plugin.ranking.files import default_profile, load_profile
 from prodsim.plugin.ranking.profile import Profile
+from tests.catalog_files import load_products
 from tests.conftest import ROOT
 
 if TYPE_CHECKING:
@@ -56,7 +58,8 @@ def catalog(request: pytest.FixtureRequest) -> Shop:
 def question(shop: Shop, query: str) -> dict[str, Any]:
     if inspect_cluster(shop.client).has_ml:
         return {"q": query}
-    return {"q": query, "vector": shop.embedder.embed([query], input_type="query")[0][0].tolist()}
+    [vector] = query_vectors(shop.embedder, [query])
+    return {"q": query} | (vector.params if vector else {})
 
 
 def random_profile(chance: random.Random) -> Profile:
@@ -105,7 +108,7 @@ def test_more_stock_rating_or_popularity_never_lowers_a_product(shop: Shop) -> N
             field: base[field] + chance.choice([0.5 if field == "rating" else 1, 0.4 if field == "rating" else 90]),
         }
         products += [{"sku": f"{number}-less", **base}, {"sku": f"{number}-more", **more}]
-    load(shop, products)
+    load_products(shop, products)
     for _ in range(8):
         # twins have one vector: both have to be among the nearest
         text = source(shop, random_profile(chance).with_values({"legs.text.candidates": 1000}))
@@ -113,17 +116,6 @@ def test_more_stock_rating_or_popularity_never_lowers_a_product(shop: Shop) -> N
         scores = {hit["_id"]: hit["_score"] for hit in hits}
         pairs = [sku.removesuffix("-less") for sku in scores if sku.endswith("-less")]
         assert all(scores.get(f"{pair}-more", 0) >= scores[f"{pair}-less"] for pair in pairs)
-
-
-def load(shop: Shop, products: list[dict[str, Any]]) -> None:
-    import tempfile
-
-    from tests.catalog_files import load_file
-
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "products.ndjson"
-        file.write_text("".join(json.dumps(product) + "\n" for product in products))
-        load_file(shop, file)
 
 
 def test_pins_stand_in_their_places_and_hidden_products_never_show(catalog: Shop) -> None:
@@ -233,7 +225,7 @@ def test_what_is_typed_so_far_finds_titles_and_a_misspelling_is_seen(example: Sh
 
 
 def test_a_model_number_in_any_punctuation_finds_its_product_first(shop: Shop) -> None:
-    load(
+    load_products(
         shop,
         [
             {"sku": "a", "title": "Sony headphones WH-1000XM4", "gtin": ["4006381333931"]},

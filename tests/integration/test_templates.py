@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from itertools import islice, product
+from string import ascii_lowercase as LETTERS
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,7 +33,8 @@ HOSTILE = [
 ]
 PARAMETERS = (
     "q sku size from category brand price_min price_max in_stock sort facets vector fields variant_group filters "
-    "search_after collapse highlight spelling weights liked disliked skus seen image_vector photo source_price"
+    "search_after collapse highlight spelling weights liked disliked skus seen image_vector photo source_price "
+    "vector_weight"
 )
 TEMPLATES = [SEARCH, SIMILAR, "prodsim-like", "prodsim-recommend", "prodsim-similar-image"]
 hostile_text = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=60))
@@ -105,6 +108,7 @@ def test_no_text_changes_the_structure_of_the_query(example_shop: Shop, template
 @example(params={"filters": [{"field": '"x":1,"y', "values": ['"]}},{"match_all":{}}']}], "facets": ["brand"]})
 @example(params={"search_after": '1],"query":{"match_all":{}}'})
 @example(params={"liked": '"]}},{"match_all":{}}', "skus": ['"', 1], "seen": {"size": 1}})
+@example(params={"q": "x", "vector": [0.1] * 384, "vector_weight": '1"}},{"match_all":{'})
 @example(params={"size": '10,"query":{"match_all":{}}'})
 def test_whatever_the_parameters_are_the_query_keeps_its_parts_or_is_refused(
     example_shop: Shop, template: str, params: dict[str, Any]
@@ -154,6 +158,28 @@ def example_shop(example: Shop) -> Shop:
 def test_hostile_and_endless_queries_are_answered(example_shop: Shop, text: str) -> None:
     answer = run(example_shop, SEARCH, q=text, size=3)
     assert answer["timed_out"] is False
+    assert answer["_shards"]["failed"] == 0
+
+
+def distinct_words(count: int) -> str:
+    return " ".join(f"{first}{second}{third}o" for first, second, third in islice(product(LETTERS, repeat=3), count))
+
+
+@pytest.mark.parametrize("template", [SEARCH, "prodsim-suggest"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        distinct_words(2000),
+        "".join(map(chr, range(0x4E00, 0x4E00 + 2000))),
+        " ".join(f"AB-{number}" for number in range(2000)),
+        " ".join(str(4006381330000 + number) for number in range(1000)),
+    ],
+    ids=["words", "Chinese", "codes", "trade item numbers"],
+)
+def test_a_query_of_thousands_of_different_words_asks_for_no_more_clauses_than_the_engine_allows(
+    example_shop: Shop, template: str, text: str
+) -> None:
+    answer = run(example_shop, template, q=text, size=3)
     assert answer["_shards"]["failed"] == 0
 
 
@@ -242,6 +268,7 @@ def test_without_a_query_all_products_that_pass_are_listed(example_shop: Shop) -
         ({"q": "x", "size": "many"}, "many"),
         ({"q": "x", "vector": [0.1, 0.2]}, "dimension"),
         ({"q": "x", "vector": "0.1,0.2"}, "vector"),
+        ({"q": "jacket", "vector": [0.1] * 384, "vector_weight": "much"}, "much"),
     ],
 )
 def test_a_bad_parameter_is_refused_with_its_value(

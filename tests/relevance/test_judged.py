@@ -22,7 +22,7 @@ from tests.judged import BASELINES, WHOLE, esci_judgments, example_judgments
 if TYPE_CHECKING:
     from prodsim.plugin.shop import Shop
 
-MOST_FOUND = 0.2  # of nonsense texts: the model sees a likeness in some scripts that it can't read
+MOST_FOUND = {"first": 0, "second": 0.06}  # of nonsense texts: shares that may find something by chance
 pytestmark = pytest.mark.timeout(1500)  # embedding ESCI-150 takes minutes on a busy machine
 
 
@@ -110,11 +110,13 @@ def test_the_other_real_catalog_loads_and_answers(retail: Shop) -> None:
 def test_nonsense_and_languages_that_the_catalog_does_not_speak_find_nothing(
     retail: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    texts = yaml.safe_load((ROOT / "tests" / "relevance" / "nonsense.yaml").read_text(encoding="utf-8"))
+    groups = yaml.safe_load((ROOT / "tests" / "relevance" / "nonsense.yaml").read_text(encoding="utf-8"))
     search = ProductSearch(retail.client, "retail-demo")
-    found = {text: search.search(text).total for group in texts.values() for text in group}
-    some = {text: total for text, total in found.items() if total}
-    with capsys.disabled():
-        sys.stdout.write(f"\nof {len(found)} texts that mean nothing here {len(some)} find something: {some}\n")
-    assert not {"xqzvw", "purchase order 4471", *texts["German"], *texts["French"], *texts["Spanish"]} & set(some)
-    assert len(some) <= MOST_FOUND * len(found)
+    for name, most in MOST_FOUND.items():
+        texts = [text for group in groups[name].values() for text in group]
+        found = {text: total for text in texts if (total := search.search(text, size=1).total)}
+        with capsys.disabled():
+            sys.stdout.write(
+                f"\n{name}: of {len(texts)} texts that mean nothing here {len(found)} find something: {found}\n"
+            )
+        assert len(found) <= most * len(texts)

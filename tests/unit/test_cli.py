@@ -351,8 +351,8 @@ def test_a_wrong_call_shows_the_usage(admin: Admin, arguments: list[str], words:
     assert "Traceback" not in err
 
 
-def test_an_embedder_that_cant_start_says_why_in_one_line(admin: Admin) -> None:
-    code, _, err = admin("embedder", "serve", "--model", "./nowhere")
+def test_an_embedder_that_cant_start_says_why_in_one_line(admin: Admin, closed_port: int) -> None:
+    code, _, err = admin("embedder", "serve", "--model", "./nowhere", "--port", closed_port)
     assert code == ExitCode.FAILED
     assert "no model at ./nowhere" in one_line(err)
     with socket.create_server(("127.0.0.1", 0)) as taken:

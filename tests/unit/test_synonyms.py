@@ -48,11 +48,12 @@ def test_a_file_beside_the_profile_is_read_with_its_comments_left_out(tmp_path: 
     assert rules_in("\n#\n  \n") == []
 
 
-def test_they_are_in_the_query_analyzer_alone_and_found_again_in_an_index() -> None:
+def test_they_are_in_the_analyzers_of_queries_alone_and_found_again_in_an_index() -> None:
     model = TextModel("m", "1", 8)
     without, with_rules = index_body(model), index_body(model, synonyms=["tv, television"])
     analysis = with_rules["settings"]["index"]["analysis"]
     assert "prodsim_synonyms" in analysis["analyzer"]["prodsim_query"]["filter"]
+    assert "prodsim_synonyms" in analysis["analyzer"]["prodsim_content_words"]["filter"]
     assert "prodsim_synonyms" not in analysis["analyzer"]["prodsim_text"]["filter"]
     assert synonyms_of(with_rules["settings"]["index"]) == ("tv, television",)
     assert synonyms_of(without["settings"]["index"]) == ()

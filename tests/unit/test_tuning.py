@@ -30,14 +30,15 @@ def catalog(by_words: float, by_meaning: float, seed: int = 0) -> tuple[Features
     rng = np.random.default_rng(seed)
     good = rng.uniform(size=(QUERIES, CANDIDATES))
     noise = rng.uniform(size=(2, QUERIES, CANDIDATES))
+    words = 40 * (by_words * good + (1 - by_words) * noise[0])
     features = Features(
         queries=[f"q{number}" for number in range(QUERIES)],
         skus=[[f"p{number:02}" for number in range(CANDIDATES)]] * QUERIES,
-        words=[40 * (by_words * good + (1 - by_words) * noise[0])],
-        enough=[np.ones((QUERIES, CANDIDATES), dtype=bool)],
+        words=[words],
+        most=[words],
         parts={"text vectors": 0.2 + 0.7 * (by_meaning * good + (1 - by_meaning) * noise[1])},
         signals={},
-        vector_on=np.ones(QUERIES, dtype=bool),
+        vector_weight=np.ones(QUERIES),
         k_scale=1.0,
     )
     grades = {
@@ -123,19 +124,30 @@ def test_the_floor_moves_with_the_weights_and_refuses_the_same() -> None:
 
 def test_what_has_too_few_of_the_words_is_found_by_meaning_alone_or_without_vectors() -> None:
     features, _ = catalog(0.5, 0.5)
-    features = replace(features, enough=[np.zeros((QUERIES, CANDIDATES), dtype=bool)])
+    features = replace(features, most=[np.full((QUERIES, CANDIDATES), np.nan)])
     assert all(len(skus) == 10 for skus in ranked(features, scores(features, PROFILE), 10).values())
     high = PROFILE.with_values({"floor": 9})
     assert not any(ranked(features, scores(features, high), 10).values())
-    lexical = replace(features, vector_on=np.zeros(QUERIES, dtype=bool))
+    lexical = replace(features, vector_weight=np.zeros(QUERIES))
     assert all(ranked(lexical, scores(lexical, high), 10).values())
+
+
+def test_a_query_that_the_model_reads_in_parts_has_to_be_nearer() -> None:
+    features, _ = catalog(0.5, 0.5)
+    features = replace(features, most=[np.full((QUERIES, CANDIDATES), np.nan)])
+    read_half = replace(features, vector_weight=np.full(QUERIES, 0.8))
+    whole, half = scores(features, PROFILE), scores(read_half, PROFILE)
+    least = PROFILE.c + (1 - PROFILE.c) * 0.2
+    assert np.array_equal(np.isfinite(half), features.parts["text vectors"] > least)
+    hits = np.isfinite(half)
+    assert whole[hits] - half[hits] == pytest.approx(PROFILE.legs.text.weight * 0.2)
 
 
 def test_where_few_products_have_enough_words_and_vectors_are_noise_a_tuned_ranking_equals_bm25() -> None:
     """The way out has to leave the least share of words behind too."""
     features, judgments = catalog(by_words=1.0, by_meaning=0.0)
     few = np.random.default_rng(1).uniform(size=(QUERIES, CANDIDATES)) < 0.05
-    features = replace(features, enough=[few])
+    features = replace(features, most=[np.where(few, features.words[0], np.nan)])
     choice = found(features, judgments)
     [plain] = words_alone_of(PROFILE, space())
     assert mean(plain, features, judgments) > mean(Choice({}), features, judgments) + 0.1
