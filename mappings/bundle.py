@@ -107,7 +107,7 @@ def index_body(
         shards=shards,
         knn_engine=knn_engine,
         vectors=[VectorField.parse(name) for name in names],
-        analysis=with_synonyms(json.loads(bundle_file("analysis.json")), synonyms),
+        analysis=with_synonyms(render_json("analysis.json"), synonyms),
         meta={
             "model": model.stamp,
             "dimension": model.dimension,

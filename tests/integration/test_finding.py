@@ -25,6 +25,11 @@ ANY_VECTOR = [0.0] * 383 + [1.0]  # without one a single word would be enough
 PRODUCTS: list[dict[str, Any]] = [
     {"sku": "kettle", "title": "Copper kettle for tea", "description": "Comes in a parcel, with a guarantee"},
     {"sku": "lamp", "title": "Desk lamp", "description": "Light for a long session; it has not expired in years"},
+    {"sku": "monitor", "title": "Viewline 27-Inch Monitor"},
+    {"sku": "smaller monitor", "title": 'Viewline 24" monitor with 27 presets'},
+    {"sku": "drive", "title": "Portable SSD, 1 TB, 5000mAh"},
+    {"sku": "bottle", "title": "Steel bottle 1,5 litres"},
+    {"sku": "tool", "title": "Pocket 5 in 1 tool"},
     {"sku": "boots", "title": "Hiking boots", "category": ["Shoes"], "tags": ["waterproof"], "brand": "Thorn"},
 ]
 
@@ -64,6 +69,29 @@ def test_enough_content_words_in_strong_fields_or_all_words_find_a_product(
     few: Shop, query: str, expected: set[str]
 ) -> None:
     assert found(few, query) == expected
+
+
+@pytest.mark.parametrize(
+    ("queries", "expected"),
+    [
+        (
+            ["27 inch monitor", '27" monitor', "27in monitor", "27-inch monitor", "27 inches monitor", "27″ monitor"],
+            "monitor",
+        ),
+        (["24 inch monitor", "monitor 24 in."], "smaller monitor"),
+        (["ssd 1tb", "1 terabyte ssd", "5,000 mah ssd", "5000 mAh ssd"], "drive"),
+        (["1.5l bottle", "bottle 1.5 liter", "1,5 L bottle"], "bottle"),
+        (["5 in 1 tool", "5-in-1 tool"], "tool"),
+    ],
+)
+def test_a_size_is_found_however_it_is_written(few: Shop, queries: list[str], expected: str) -> None:
+    assert {query: found(few, query) for query in queries} == {query: {expected} for query in queries}
+
+
+def test_a_size_is_shown_whole_where_it_was_found(few: Shop) -> None:
+    body = {"id": SEARCH_TEMPLATE, "params": {"q": "27in monitor", "highlight": True, "vector": ANY_VECTOR}}
+    [hit] = few.client.search_template(index=few.settings.alias, body=body)["hits"]["hits"]
+    assert hit["highlight"]["title"] == ["Viewline <em>27-Inch</em> <em>Monitor</em>"]
 
 
 def test_a_profile_may_be_content_with_one_word_wherever_it_is(few: Shop) -> None:
