@@ -47,8 +47,7 @@ NO_PHOTOS = "nothing here looks at photos: send image_vector, or set image_model
 PHOTO_TIMEOUT_S = 15  # the embedder may have to fetch it first
 DISLIKED_PULL = 0.5  # what disliked products weigh, of the newest liked one
 SCORED = "query.bool.must[0].function_score.query.script_score"
-SEARCH_LEGS = f"{SCORED}.query.bool.must[0].bool.should"  # the fallback comes first in them
-SIMILAR_LEGS = f"{SCORED}.query.bool.should"
+LEGS = f"{SCORED}.query.bool.must[0].bool.should"  # in a search the fallback comes first in them
 CONTENT_WORDS = "prodsim_content_words"  # the analyzer that leaves function words out of a query
 NEVER_THERE = "embedding"  # what an embedder calls an item of its answer, and no product a field
 # None of them may be a parameter of a template too: mustache would take that for the direction.
@@ -166,19 +165,17 @@ def search_pipeline(
     text_vector = model.field()
     searched = [field.name for field in of_kind(legs, "text")]
     fields = {kind: field for kind in KINDS for field in of_kind(vectors, kind)}
-    similar_legs = {
-        kind: (leg(SIMILAR_LEGS, list(legs).index(field.name)), field.name) for kind, field in fields.items()
-    }
+    similar_legs = {kind: (leg(LEGS, list(legs).index(field.name)), field.name) for kind, field in fields.items()}
     return render_json(
         "search_pipeline.json",
         index=index,
         text_vector=text_vector,
-        leg=leg(SEARCH_LEGS, searched.index(text_vector) + 1),
+        leg=leg(LEGS, searched.index(text_vector) + 1),
         similar_legs=similar_legs,
         photo_leg=similar_legs.get("image") if photo_model else None,
         photo_model=photo_model,
         photo_marker=PHOTO_MARKER,
-        fallback=f"{SEARCH_LEGS}[0].bool.filter[0].exists.field",
+        fallback=f"{LEGS}[0].bool.filter[0].exists.field",
         vectors={
             kind: {"field": field.name, "dimension": field.dimension, "whole": field.whole}
             for kind, field in fields.items()

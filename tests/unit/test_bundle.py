@@ -41,7 +41,7 @@ def test_vectors_of_every_kind_and_length_have_a_leg_for_similar_products_that_n
     similar = pipeline["request_processors"][1]["ml_inference"]
     [output] = similar["output_map"]
     for place, (kind, field) in enumerate(zip(("text", "image", "fused"), vectors, strict=True)):
-        assert output[f"{bundle.SIMILAR_LEGS}[{place}].script_score.query.knn.{field}.vector"].endswith(f".{kind}")
+        assert output[f"{bundle.LEGS}[{place}].script_score.query.knn.{field}.vector"].endswith(f".{kind}")
     assert json.loads(similar["model_config"]["vectors"])["fused"] == {
         "field": "fused_vector_896_int8",
         "dimension": 896,
