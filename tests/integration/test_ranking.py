@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from prodsim.plugin.ranking.explain import explained
 from prodsim.plugin.ranking.files import default_profile, load_profile
 from prodsim.plugin.ranking.profile import Profile
 from tests.catalog_files import load_products
-from tests.conftest import ROOT
+from tests.conftest import COMPILATIONS, ROOT
 
 if TYPE_CHECKING:
     from prodsim.plugin.shop import Shop
@@ -268,6 +269,21 @@ def test_an_applied_profile_survives_setup_and_a_rollback_brings_the_one_before(
     assert skus(shop.client.search_template(index="example", body=body)) == ["LOUN-04-1"]
     assert rollback(shop.client).profile == "default"
     assert skus(shop.client.search_template(index="example", body=body)) == first != ["LOUN-04-1"]
+
+
+def test_an_engine_that_compiles_no_more_for_now_is_waited_for(applied_nothing: Shop) -> None:
+    client = applied_nothing.client
+    limit = "script.context.template.max_compilations_rate"
+    client.cluster.put_settings(body={"persistent": {limit: "2/6s"}})
+    try:
+        began = time.monotonic()
+        apply_profile(client, "example", default_profile().with_values({"k": 31.25}))
+        took_s = time.monotonic() - began
+        source = client.get_script(id="prodsim-search")["script"]["source"]
+    finally:
+        client.cluster.put_settings(body={"persistent": {limit: COMPILATIONS}})
+    assert took_s > 6
+    assert "31.25" in source
 
 
 def test_a_check_says_everything_at_once_and_a_bad_profile_is_not_applied(
