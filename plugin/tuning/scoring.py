@@ -15,6 +15,7 @@ from .features import Features
 Floats = NDArray[np.float64]
 BONUS_OF = {"all words": "all_words", "title words": "title_words", "identifiers": "identifiers"}
 QUERY_LEG = "text vectors"  # the one that a query's own vector is for
+SMALL = 0.01
 HOUR_MS = 3_600_000
 
 
@@ -104,11 +105,14 @@ def ranked(features: Features, scored: Floats, size: int) -> dict[str, list[str]
 def largest_difference(
     features: Features, scored: Floats, measured: Mapping[str, Sequence[tuple[str, float]]]
 ) -> float:
-    """How far the scores are from the engine's, as a share of them, over all hits that both know."""
+    """How far the scores are from the engine's, as a share of them, over all hits that both know.
+
+    Differences of scores below `SMALL` are held against that: cosines have 24 bits whatever is left of them above `c`.
+    """
     worst = 0.0
     for row, query in enumerate(features.queries):
         columns = {sku: column for column, sku in enumerate(features.skus[row])}
         for sku, score in measured[query]:
             if sku in columns:
-                worst = max(worst, abs(scored[row, columns[sku]] - score) / max(abs(score), 1e-9))
+                worst = max(worst, abs(scored[row, columns[sku]] - score) / max(abs(score), SMALL))
     return worst
