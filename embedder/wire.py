@@ -126,12 +126,19 @@ def render_embeddings(model_id: str, embedded: Embedded, encoding_format: Format
     if encoding_format == "base64":
         rows = [base64.b64encode(row.tobytes()).decode() for row in vectors.astype("<f4")]
     data = [
-        {"object": "embedding", "index": index, "embedding": row, "weight": weight}
-        for index, (row, weight) in enumerate(zip(rows, embedded.weights.tolist(), strict=True))
+        {"object": "embedding", "index": index, "embedding": row, "weight": weight, "found_by": found_by(weight)}
+        for index, (row, weight) in enumerate(zip(rows, embedded.weights.astype(float).round(4).tolist(), strict=True))
     ]
     usage = {"prompt_tokens": embedded.tokens, "total_tokens": embedded.tokens}
     answer = {"object": "list", "data": data, "model": model_id, "revision": embedded.revision, "usage": usage}
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def found_by(weight: float) -> str:
+    """What a search pipeline writes into the clause by which one word finds a product: a field that no product has, so
+    that it is off, or, for a query that means nothing to the model, one that every product has (`fallback.mustache`).
+    """
+    return "embedding" if weight > 0 else "sku"
 
 
 def as_int8(vectors: Float32) -> NDArray[np.int8]:

@@ -49,7 +49,7 @@ DISLIKED_PULL = 0.5  # what disliked products weigh, of the newest liked one
 SCORED = "query.bool.must[0].function_score.query.script_score"
 LEGS = f"{SCORED}.query.bool.must[0].bool.should"  # in a search the fallback comes first in them
 CONTENT_WORDS = "prodsim_content_words"  # the analyzer that leaves function words out of a query
-NEVER_THERE = "embedding"  # what an embedder calls an item of its answer, and no product a field
+NEVER_THERE = "embedding"  # no product has such a field; what the embedder says of a query that means something
 # None of them may be a parameter of a template too: mustache would take that for the direction.
 SORT_FIELDS = ("price", "list_price", "rating", "rating_count", "popularity", "stock", "created_at", "updated_at")
 HIDDEN_FIELDS = (*EVERY_VECTOR, "margin", "prodsim")

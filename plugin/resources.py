@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,6 @@ from prodsim.mappings.bundle import PREFIX, without_credential
 from . import ml
 from .changes import Change, compare, compare_lines
 from .client import engine_errors
-from .errors import EngineBusy
 from .indexes import ProductIndex, pipeline_name
 
 if TYPE_CHECKING:
@@ -28,8 +26,6 @@ PATHS = {
 }
 SCRIPTS = ("search template", "script")
 NOT_YET = "(made by setup)"
-TOO_MANY_COMPILED = "Too many dynamic script compilations"
-COMPILING_WAIT_S, COMPILING_PAUSE_S = 300, 2
 
 
 @dataclass(frozen=True)
@@ -53,21 +49,9 @@ class Installer:
         change = difference(resource, installed)
         self.changes.append(change)
         if change.action != "unchanged" and not self.dry_run:
-            self.install(resource)
-
-    def install(self, resource: Resource) -> None:
-        """An engine compiles only so many templates in five minutes, 75 as it comes: waits until it does again."""
-        path = PATHS[resource.kind].format(resource.name)
-        until = time.monotonic() + COMPILING_WAIT_S
-        while True:
-            try:
-                with engine_errors(f"installing {resource.kind} {resource.name}"):
-                    self.client.transport.perform_request("PUT", path, body=dict(resource.body))
-                return
-            except EngineBusy as busy:
-                if TOO_MANY_COMPILED not in str(busy) or time.monotonic() > until:
-                    raise
-            time.sleep(COMPILING_PAUSE_S)
+            path = PATHS[resource.kind].format(resource.name)
+            with engine_errors(f"installing {resource.kind} {resource.name}"):
+                self.client.transport.perform_request("PUT", path, body=dict(resource.body))
 
     def remote_model(self, connector: Mapping[str, Any]) -> str:
         """The id of the deployed model over that connector."""

@@ -29,6 +29,7 @@ PRODUCTS: list[dict[str, Any]] = [
     {"sku": "smaller monitor", "title": 'Viewline 24" monitor with 27 presets'},
     {"sku": "drive", "title": "Portable SSD, 1 TB, 5000mAh"},
     {"sku": "bottle", "title": "Steel bottle 1,5 litres"},
+    {"sku": "coat", "title": "防水外套"},
     {"sku": "tool", "title": "Pocket 5 in 1 tool"},
     {"sku": "boots", "title": "Hiking boots", "category": ["Shoes"], "tags": ["waterproof"], "brand": "Thorn"},
 ]
@@ -132,3 +133,9 @@ def test_a_language_that_the_model_does_not_know_needs_more_than_a_chance_likene
     assert weights == [pytest.approx(0.75), 1]
     assert "boots" in {hit.sku for hit in search.search(ordinary).hits}
     assert not search.search(foreign).hits
+
+
+def test_a_query_that_means_nothing_to_the_model_is_found_by_one_word(few: Shop) -> None:
+    search = ProductSearch(few.client, few.settings.alias, few.embedder)
+    assert search.query_vector("青色の防水手袋とマフラー") is None
+    assert [hit.sku for hit in search.search("青色の防水手袋とマフラー").hits] == ["coat"]

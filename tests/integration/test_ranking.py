@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from prodsim.plugin.cluster import inspect_cluster
 from prodsim.plugin.errors import CheckFailed
+from prodsim.plugin.query import ProductSearch
 from prodsim.plugin.query_vector import query_vectors
 from prodsim.plugin.ranking import store
 from prodsim.plugin.ranking.applying import apply_profile, rollback
@@ -23,7 +23,7 @@ from prodsim.plugin.ranking.explain import explained
 from prodsim.plugin.ranking.files import default_profile, load_profile
 from prodsim.plugin.ranking.profile import Profile
 from tests.catalog_files import load_products
-from tests.conftest import COMPILATIONS, ROOT
+from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     from prodsim.plugin.shop import Shop
@@ -215,6 +215,21 @@ def test_liked_and_recommended_products_leave_out_what_is_known_with_its_variant
         assert "FLAS-03-2" not in [hit["_id"] for hit in hits] or template == "prodsim-like"
 
 
+def test_a_call_may_have_products_alike_by_vectors_alone(catalog: Shop) -> None:
+    search = ProductSearch(catalog.client, catalog.settings.alias)
+    weighed = search.similar("FLAS-01-1", size=20, explain=True).hits
+    alone = search.similar(
+        "FLAS-01-1", size=20, explain=True, weights={"words": 0, "attributes": 0, "identifiers": 0}
+    ).hits
+    parts = [
+        {name for hit in hits if hit.explanation for name in explained(hit.explanation).parts}
+        for hits in (weighed, alone)
+    ]
+    assert parts[0] >= {"text vectors", "words", "attributes"}
+    shown = [explained(hit.explanation) for hit in alone if hit.explanation]
+    assert [one.blend for one in shown] == pytest.approx([one.parts["text vectors"] for one in shown])
+
+
 def test_what_is_typed_so_far_finds_titles_and_a_misspelling_is_seen(example: Shop) -> None:
     body: dict[str, Any] = {"id": "prodsim-suggest", "params": {"q": "rain ja"}}
     hits = example.client.search_template(index="example", body=body)["hits"]["hits"]
@@ -269,21 +284,6 @@ def test_an_applied_profile_survives_setup_and_a_rollback_brings_the_one_before(
     assert skus(shop.client.search_template(index="example", body=body)) == ["LOUN-04-1"]
     assert rollback(shop.client).profile == "default"
     assert skus(shop.client.search_template(index="example", body=body)) == first != ["LOUN-04-1"]
-
-
-def test_an_engine_that_compiles_no_more_for_now_is_waited_for(applied_nothing: Shop) -> None:
-    client = applied_nothing.client
-    limit = "script.context.template.max_compilations_rate"
-    client.cluster.put_settings(body={"persistent": {limit: "2/6s"}})
-    try:
-        began = time.monotonic()
-        apply_profile(client, "example", default_profile().with_values({"k": 31.25}))
-        took_s = time.monotonic() - began
-        source = client.get_script(id="prodsim-search")["script"]["source"]
-    finally:
-        client.cluster.put_settings(body={"persistent": {limit: COMPILATIONS}})
-    assert took_s > 6
-    assert "31.25" in source
 
 
 def test_a_check_says_everything_at_once_and_a_bad_profile_is_not_applied(

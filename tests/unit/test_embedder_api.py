@@ -101,6 +101,7 @@ def test_texts_that_share_words_are_closer(api: TestClient) -> None:
 def test_blank_text_weighs_nothing_and_still_has_a_valid_vector(api: TestClient, blank: str) -> None:
     blank_item, item = embed(api, [blank, "jacket"])
     assert (blank_item["weight"], item["weight"]) == (0.0, 1.0)
+    assert (blank_item["found_by"], item["found_by"]) == ("sku", "embedding")
     assert len(blank_item["embedding"]) == 16
     assert np.linalg.norm(blank_item["embedding"]) == pytest.approx(1)
 
