@@ -83,8 +83,9 @@ class Read:
 
         `syllables` are read: a single character of Chinese is more than a letter then.
         """
-        unread = [] if syllables else [at for at in range(len(self.places)) if self.is_single_syllable(at)]
-        nothing = [unknown or at in unread for at, unknown in enumerate(self.unknown)]
+        nothing = [
+            unknown or (not syllables and self.is_single_syllable(at)) for at, unknown in enumerate(self.unknown)
+        ]
         letters = sum(one or self.is_letter_of_word(at) for at, one in enumerate(nothing))
         judged = len(nothing) >= FEWEST_PIECES or all(nothing)
         return bool(nothing) and judged and letters >= SHARE_OF_LETTERS * len(nothing)
