@@ -31,9 +31,6 @@ ENGINE_3_PORT = 19261
 EMBEDDER_PORT = 18960
 STEP = 2
 HEAP = "1g"
-COMPILATIONS = (
-    "1000/1m"  # of templates; an engine as it comes allows 75 in five minutes, and tests try that many profiles
-)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -88,16 +85,8 @@ def run_engine(home: Path, version: str, port: int) -> Iterator[str]:
         if "Java" in str(error) and version != "2.19.1":
             pytest.skip(f"no Java for OpenSearch {version} here: {error}")
         raise
-    allow_compilations(engine.url)
     yield engine.url
     stop_engine(home, engine.name, purge=True)
-
-
-def allow_compilations(engine_url: str) -> None:
-    from opensearchpy import OpenSearch
-
-    setting = {"script.context.template.max_compilations_rate": COMPILATIONS}
-    OpenSearch(engine_url).cluster.put_settings(body={"persistent": setting})
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,19 @@ QUERIES = [entry["query"] for entry in json.loads((ROOT / "examples" / "judgment
 VECTOR = "text_vector_384"
 TRIPLES = 200
 
+COMPILATIONS = "script.context.template.max_compilations_rate"
 FACET_VALUES = 50  # most that a facet shows, the largest first
+
+
+@pytest.fixture(scope="module", autouse=True)
+def many_profiles(engine_url: str) -> Iterator[None]:
+    """An engine as it comes compiles 75 templates in five minutes, and a run on a fast machine tries more profiles."""
+    from opensearchpy import OpenSearch
+
+    client = OpenSearch(engine_url)
+    client.cluster.put_settings(body={"persistent": {COMPILATIONS: "1000/1m"}})
+    yield
+    client.cluster.put_settings(body={"persistent": {COMPILATIONS: None}})
 
 
 def source(shop: Shop, profile: Profile, template: str = "prodsim-search") -> str:
