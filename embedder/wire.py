@@ -12,7 +12,7 @@ import orjson
 from numpy.typing import NDArray
 
 from .encoder import INPUT_TYPES, Float32, InputType, ModelCard
-from .served_model import Embedded
+from .served_model import WEIGHT_DIGITS, Embedded
 
 # a text or an image, or an object that says which, or that names the parts of a product
 Input = str | dict[str, str | None]
@@ -127,7 +127,9 @@ def render_embeddings(model_id: str, embedded: Embedded, encoding_format: Format
         rows = [base64.b64encode(row.tobytes()).decode() for row in vectors.astype("<f4")]
     data = [
         {"object": "embedding", "index": index, "embedding": row, "weight": weight, "found_by": found_by(weight)}
-        for index, (row, weight) in enumerate(zip(rows, embedded.weights.astype(float).round(4).tolist(), strict=True))
+        for index, (row, weight) in enumerate(
+            zip(rows, embedded.weights.astype(float).round(WEIGHT_DIGITS).tolist(), strict=True)
+        )
     ]
     usage = {"prompt_tokens": embedded.tokens, "total_tokens": embedded.tokens}
     answer = {"object": "list", "data": data, "model": model_id, "revision": embedded.revision, "usage": usage}

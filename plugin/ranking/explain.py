@@ -24,8 +24,9 @@ PIN_LEAST = 10_000.0
 class Explained:
     """`score` = (sum of `parts`) x (product of `signals`) + `pin`, each number the engine's own.
 
-    `parts` are words, all words, title words, identifiers and the vectors; `signals` those of the profile with its
-    boosts and buries."""
+    `parts` are words, most words, all words, title words, identifiers and the vectors; `signals` those of the profile
+    with its boosts and buries.
+    """
 
     score: float
     parts: dict[str, float] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from prodsim.plugin.setup import template_legs
 
 from .compile import compile_profile
 from .explain import Explained, explained
-from .profile import Profile
+from .profile import ONE_WORD, Profile
 from .store import active_profile
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Ranking:
             return (
                 f"it is found by its meaning alone, {below.blend:.3f} points, under the floor of {self.profile.floor:g}"
             )
-        one_word = shown.words.model_copy(update={"minimum_should_match": "1"})
+        one_word = shown.words.model_copy(update={"minimum_should_match": ONE_WORD})
         if self.explain(sku, shown.model_copy(update={"words": one_word})):
             least = self.profile.words.minimum_should_match
             weak = "".join(f", without {field}" for field in self.profile.words.weak_fields)

@@ -43,12 +43,16 @@ def few(request: pytest.FixtureRequest, settings_for: Callable[..., Settings]) -
         yield opened
 
 
-def found(shop: Shop, query: str, profile: Profile = WORDS_ALONE, **params: Any) -> set[str]:
+def scores(shop: Shop, query: str, profile: Profile, **params: Any) -> dict[str, float]:
     version = inspect_cluster(shop.client).version
     source = compile_profile(profile, ["text_vector_384"], version)[SEARCH_TEMPLATE]
     body = {"source": source, "params": {"q": query, "vector": ANY_VECTOR, **params}}
     answer = shop.client.search_template(index=shop.settings.alias, body=body)
-    return {hit["_id"] for hit in answer["hits"]["hits"]}
+    return {hit["_id"]: hit["_score"] for hit in answer["hits"]["hits"]}
+
+
+def found(shop: Shop, query: str, profile: Profile = WORDS_ALONE) -> set[str]:
+    return set(scores(shop, query, profile))
 
 
 @pytest.mark.parametrize(
@@ -110,15 +114,9 @@ def test_a_profile_without_weak_fields_is_found_by_its_descriptions(few: Shop) -
 def test_a_vector_of_less_weight_has_to_be_nearer_and_brings_less(few: Shop) -> None:
     stored = few.client.get(index=few.settings.alias, id="boots")["_source"]["text_vector_384"]
     meaning_alone = default_profile().with_values({"words.weight": 0, "all_words.weight": 0})
-    version = inspect_cluster(few.client).version
-    source = compile_profile(meaning_alone, ["text_vector_384"], version)[SEARCH_TEMPLATE]
-
-    def scores(**weight: Any) -> dict[str, float]:
-        body = {"source": source, "params": {"q": "xqzvw", "vector": stored, **weight}}
-        hits = few.client.search_template(index=few.settings.alias, body=body)["hits"]["hits"]
-        return {hit["_id"]: hit["_score"] for hit in hits}
-
-    whole, less, none = scores(), scores(vector_weight=0.8), scores(vector_weight=0.0001)
+    whole = scores(few, "xqzvw", meaning_alone, vector=stored)
+    less = scores(few, "xqzvw", meaning_alone, vector=stored, vector_weight=0.8)
+    none = scores(few, "xqzvw", meaning_alone, vector=stored, vector_weight=0.0001)
     points = meaning_alone.legs.text.weight
     assert whole["boots"] == pytest.approx(points, abs=1e-5)
     assert less["boots"] == pytest.approx(0.8 * points, abs=1e-5)

@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prodsim.embedder.wire import found_by
 from prodsim.mappings import bundle
 from prodsim.mappings.bundle import Credentials, TextModel
 from prodsim.mappings.text import embedding_text, text_hash
@@ -29,6 +30,11 @@ def test_a_template_has_a_vector_leg_for_each_length_and_the_pipeline_fills_its_
     pipeline = bundle.search_pipeline("products-000002", longer, ["text_vector_512"], legs, "query-id", "stored-id")
     [output] = pipeline["request_processors"][0]["ml_inference"]["output_map"]
     assert any("should[2].script_score.query.knn.text_vector_512.vector" in path for path in output)
+
+
+def test_what_the_embedder_says_of_a_query_switches_the_search_by_one_word_off_and_on() -> None:
+    assert found_by(0.75) == bundle.NEVER_THERE
+    assert found_by(0) == "sku"
 
 
 def test_vectors_of_every_kind_and_length_have_a_leg_for_similar_products_that_never_moves() -> None:
