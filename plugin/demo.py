@@ -112,6 +112,8 @@ def words_only(client: OpenSearch, alias: str, question: str) -> Result:
     """What the engine finds without prodsim: BM25 over the same fields with the same weights."""
     fields = default_profile().weighted_fields
     query = {"multi_match": {"query": question, "type": "cross_fields", "fields": fields}}
+    order = ["_score", {"sku": {"order": "asc"}}]  # equal ones as they stand in the engine differ from load to load
+    body = {"size": 3, "query": query, "sort": order, "_source": ["title", "price"]}
     with engine_errors(f"searching {alias}"):
-        answer = client.search(index=alias, body={"size": 3, "query": query, "_source": ["title", "price"]})
+        answer = client.search(index=alias, body=body)
     return as_result(answer, semantic=False)
